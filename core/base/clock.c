@@ -1,0 +1,45 @@
+/* clock.c: see clock.h. */
+#include "base/clock.h"
+
+#include <time.h>
+
+static int64_t read_ns(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t clock_wall_ns(void)
+{
+    return read_ns(CLOCK_REALTIME);
+}
+
+int64_t clock_monotonic_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
+int64_t clock_monotonic_ms(void)
+{
+    return clock_monotonic_ns() / 1000000;
+}
+
+static void format(int64_t wall_ns, const char *pattern, char *text, size_t size)
+{
+    time_t seconds = (time_t)(wall_ns / 1000000000);
+    struct tm tm;
+    if (gmtime_r(&seconds, &tm) == NULL || strftime(text, size, pattern, &tm) == 0) {
+        text[0] = 0;
+    }
+}
+
+void clock_set_name(int64_t wall_ns, char text[16])
+{
+    format(wall_ns, "%Y%m%d_%H%M%S", text, 16);
+}
+
+void clock_iso(int64_t wall_ns, char text[21])
+{
+    format(wall_ns, "%Y-%m-%dT%H:%M:%SZ", text, 21);
+}

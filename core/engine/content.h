@@ -1,0 +1,36 @@
+/*
+ * content.h: reads the content of a part: fetch, open, decompress, check hash.
+ */
+#ifndef CORE_ENGINE_CONTENT_H
+#define CORE_ENGINE_CONTENT_H
+
+#include "base/event.h"
+#include "engine/index.h"
+#include "engine/part.h"
+
+struct content_reader;
+
+/* Catalogue only: OBJECT events without their data, tokens included, then END. */
+#define CONTENT_ENTRIES_ONLY 1u
+/* Leave out objects of which a chunk is not in the index, and tokens that are not safely older than
+ * `frozen_ns` of the part: what may be offered as "earlier" to an incremental backup. */
+#define CONTENT_FOR_EARLIER 2u
+
+/* `index` and `part` are borrowed. */
+int32_t content_open(struct repo *repo, struct index *index, const struct part *part,
+                     uint32_t flags, struct content_reader **out, struct orch_error *err)
+    ORCH_CHECKED;
+/*
+ * The next event: objects in name order, then records, then END. No byte is delivered before its
+ * chunk's id was checked: damage is ORCH_E_CORRUPT and names the object and the file that is hurt.
+ */
+int32_t content_next(struct content_reader *reader, struct orch_event *event,
+                     struct orch_error *err) ORCH_CHECKED;
+void content_close(struct content_reader *reader); /* NULL is fine */
+
+/* Reads one object whole. ORCH_E_NOT_FOUND when the part has none by that name. */
+int32_t content_read_object(struct repo *repo, struct index *index, const struct part *part,
+                            const void *name, size_t name_len, size_t max, struct buffer *out,
+                            struct orch_error *err) ORCH_CHECKED;
+
+#endif
