@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t clock_wall_ns(void);      /* since 1970-01-01 UTC */
+int64_t clock_wall_ns(void); /* since 1970-01-01 UTC */
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_ns(void);
 

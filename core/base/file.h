@@ -21,8 +21,8 @@ int32_t file_pread_all(int fd, void *data, size_t len, uint64_t offset, const ch
 
 /* Appends the whole file to `out`; more than `max` bytes is ORCH_E_INVALID. A missing file is
  * ORCH_E_NOT_FOUND. */
-int32_t file_read(const char *path, size_t max, struct buffer *out, struct orch_error *err)
-    ORCH_CHECKED;
+int32_t file_read(const char *path, size_t max, struct buffer *out,
+                  struct orch_error *err) ORCH_CHECKED;
 
 /* Writes `path` durably and atomically: temporary name, fsync, rename, fsync of the folder. */
 int32_t file_replace(const char *path, const void *data, size_t len, mode_t mode,

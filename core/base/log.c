@@ -44,7 +44,8 @@ void log_line(uint32_t level, const char *scope, const char *format, ...)
                      tm.tm_sec, now.tv_nsec / 1000000, names[level], scope, text);
     if (n > 0) {
         /* One write per line, so that threads and processes do not mix. A lost line is no error. */
-        ssize_t ignored = write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+        ssize_t ignored =
+            write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
         (void)ignored;
     }
 }

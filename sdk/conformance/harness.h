@@ -22,7 +22,7 @@ struct harness_item {
     int unchanged;             /* told unchanged: content taken from the earlier items */
     struct orch_object object; /* pointers belong to the harness */
     struct orch_record rec;
-    uint8_t *data;             /* content; holes are zeros */
+    uint8_t *data; /* content; holes are zeros */
     uint64_t data_len;
     uint64_t hole_bytes;
 };
@@ -58,8 +58,8 @@ const char *harness_facts(struct harness *harness);
 /* Overwrites the facts that the next check, restore and verify get. */
 void harness_set_facts(struct harness *harness, const char *json);
 
-/* The single steps of a restore of the last backup's items. Verdicts of check and verify are then in
- * harness_verdicts; a refusal is no error code. */
+/* The single steps of a restore of the last backup's items. Verdicts of check and verify are then
+ * in harness_verdicts; a refusal is no error code. */
 int32_t harness_check(struct harness *harness, const char *run_id, struct orch_error *err);
 int32_t harness_restore(struct harness *harness, const char *run_id, uint32_t attempt,
                         struct orch_error *err);

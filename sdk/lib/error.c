@@ -82,10 +82,10 @@ int32_t orch_wrap(struct orch_error *err, const char *format, ...)
 const char *orch_error_name(int32_t code)
 {
     static const char *const names[] = {
-        "ok",           "failed",    "no-memory",   "invalid",  "configuration", "not-found",
-        "exists",       "io",        "no-space",    "access",   "unreachable",   "timeout",
-        "cancelled",    "corrupt",   "version",     "unsupported", "incompatible", "protocol",
-        "empty",        "changed",   "busy",        "crashed",  "refused",
+        "ok",        "failed",  "no-memory", "invalid",     "configuration", "not-found",
+        "exists",    "io",      "no-space",  "access",      "unreachable",   "timeout",
+        "cancelled", "corrupt", "version",   "unsupported", "incompatible",  "protocol",
+        "empty",     "changed", "busy",      "crashed",     "refused",
     };
     if (code > 0 || code < -(int32_t)(sizeof(names) / sizeof(names[0])) + 1) {
         return "unknown";

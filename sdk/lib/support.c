@@ -28,8 +28,7 @@ const char *orch_option_string(const struct orch_options *options, const char *n
     return value == NULL || value->string == NULL ? fallback : value->string;
 }
 
-int64_t orch_option_integer(const struct orch_options *options, const char *name,
-                            int64_t fallback)
+int64_t orch_option_integer(const struct orch_options *options, const char *name, int64_t fallback)
 {
     const struct orch_value *value = orch_option(options, name);
     return value == NULL ? fallback : value->integer;
@@ -121,8 +120,7 @@ int32_t orch_send_record(const struct orch_host *host, const struct orch_record 
     return rc;
 }
 
-int32_t orch_send_fd(const struct orch_host *host, int fd, uint64_t *sent,
-                     struct orch_error *err)
+int32_t orch_send_fd(const struct orch_host *host, int fd, uint64_t *sent, struct orch_error *err)
 {
     *sent = 0;
     for (;;) {
