@@ -25,21 +25,24 @@ int64_t clock_monotonic_ms(void)
     return clock_monotonic_ns() / 1000000;
 }
 
-static void format(int64_t wall_ns, const char *pattern, char *text, size_t size)
+static int split(int64_t wall_ns, struct tm *tm)
 {
     time_t seconds = (time_t)(wall_ns / 1000000000);
-    struct tm tm;
-    if (gmtime_r(&seconds, &tm) == NULL || strftime(text, size, pattern, &tm) == 0) {
-        text[0] = 0;
-    }
+    return gmtime_r(&seconds, tm) != NULL;
 }
 
 void clock_set_name(int64_t wall_ns, char text[16])
 {
-    format(wall_ns, "%Y%m%d_%H%M%S", text, 16);
+    struct tm tm;
+    if (!split(wall_ns, &tm) || strftime(text, 16, "%Y%m%d_%H%M%S", &tm) == 0) {
+        text[0] = 0;
+    }
 }
 
 void clock_iso(int64_t wall_ns, char text[21])
 {
-    format(wall_ns, "%Y-%m-%dT%H:%M:%SZ", text, 21);
+    struct tm tm;
+    if (!split(wall_ns, &tm) || strftime(text, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
+        text[0] = 0;
+    }
 }

@@ -1,0 +1,58 @@
+/*
+ * context.h: what every run needs: the configuration, the opened repository, where plugins are,
+ * who watches, and whether somebody asked to stop.
+ */
+#ifndef CORE_RUN_CONTEXT_H
+#define CORE_RUN_CONTEXT_H
+
+#include <stdbool.h>
+
+#include "engine/index.h"
+#include "engine/repo.h"
+#include "plan/config.h"
+#include "plugin/worker.h"
+#include "report/report.h"
+
+struct run_context {
+    struct config *config;
+    const struct config_repository *repository;
+    struct storage *storage;
+    struct repo *repo;
+    const char *plugin_path; /* --plugin-path, or NULL */
+    bool in_process;
+    struct report *report;      /* or NULL */
+    const volatile int *cancel; /* or NULL */
+};
+
+/* Opens the repository called `name` (NULL: the only one) of ctx->config, checks it against what
+ * this client remembers, and remembers it. */
+int32_t context_open_repository(struct run_context *ctx, const char *name,
+                                struct orch_error *err) ORCH_CHECKED;
+/* Creates the repository instead. Remembers it too. */
+int32_t context_create_repository(struct run_context *ctx, const char *name,
+                                  struct orch_error *err) ORCH_CHECKED;
+void context_close_repository(struct run_context *ctx);
+
+/* A worker for the component with its options opened. */
+int32_t context_open_worker(const struct run_context *ctx, const struct config_component *component,
+                            struct worker **out, struct orch_error *err) ORCH_CHECKED;
+
+/* The index; a damaged segment is a warning in the report. */
+int32_t context_open_index(const struct run_context *ctx, struct index **out,
+                           struct orch_error *err) ORCH_CHECKED;
+
+bool context_cancelled(const struct run_context *ctx);
+
+/* STATE_DIR/NAME in new memory; makes STATE_DIR (0700) and `folder` in it when missing. */
+int32_t context_state_path(const struct config *config, const char *folder, const char *name,
+                           char **out, struct orch_error *err) ORCH_CHECKED;
+
+/* config_plugins.describe over real plugin files; ctx is a struct context_describe. */
+struct context_describe {
+    const char *plugin_path;
+    bool in_process;
+};
+int32_t context_describe(void *ctx, const char *plugin, struct plugin_info **out,
+                         struct orch_error *err);
+
+#endif

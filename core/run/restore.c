@@ -1,0 +1,516 @@
+/* restore.c: see restore.h. Resolve, preflight, confirm, execute, record. */
+#include "run/restore.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "engine/check.h"
+#include "engine/lease.h"
+#include "run/ledger.h"
+#include "run/parallel.h"
+#include "run/restore_plan.h"
+#include "run/shell.h"
+#include "run/target_lock.h"
+
+/* A restore under way. */
+struct restore {
+    struct run_context *ctx;
+    const struct restore_options *options;
+    struct restore_result *result;
+    struct lease *lease;
+    struct index *index;
+    struct restore_plan plan;
+    struct journal *journal;
+    struct target_locks locks;
+    bool resumed;
+};
+
+/* ---- resolving, or picking up where an earlier attempt stopped ---- */
+
+static int32_t pick_up(struct restore *r, char set_text[128], struct orch_error *err)
+{
+    (void)snprintf(set_text, 128, "%s", r->options->set);
+    if (!r->options->resume) {
+        return id_new(r->result->run_id, err);
+    }
+    json_t *request = restore_plan_request(r->options);
+    int32_t rc = journal_resume(r->ctx->config, request, &r->journal, err);
+    json_decref(request);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    const char *set = json_string_value(json_object_get(journal_resolved(r->journal), "set"));
+    if (set == NULL) {
+        return orch_fail(err, ORCH_E_CORRUPT, "the journal of run %s names no set",
+                         journal_run_id(r->journal));
+    }
+    r->resumed = true;
+    (void)snprintf(set_text, 128, "%s", set);
+    (void)snprintf(r->result->run_id, sizeof(r->result->run_id), "%s", journal_run_id(r->journal));
+    return ORCH_OK;
+}
+
+static int32_t same_plan(struct restore *r, struct orch_error *err)
+{
+    if (!r->resumed || json_equal(journal_resolved(r->journal), r->plan.resolved)) {
+        return ORCH_OK;
+    }
+    return orch_fail(err, ORCH_E_REFUSED,
+                     "run %s cannot be resumed: the configuration, the plan or the set's parts are "
+                     "not what they were when it began; start anew with --restart",
+                     r->result->run_id);
+}
+
+/* Without --resume, an unfinished restore of the same components is not silently overrun: what it
+ * set aside may be the only original. */
+static int32_t check_unfinished(struct restore *r, struct orch_error *err)
+{
+    if (r->resumed || r->options->dry_run) {
+        return ORCH_OK;
+    }
+    CLEANUP_FREE const char **names = calloc(r->plan.job_count + 1, sizeof(*names));
+    CLEANUP_FREE char *runs = NULL;
+    if (names == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a restore");
+    }
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        names[i] = r->plan.jobs[i].component->name;
+    }
+    int32_t rc = journal_unfinished(r->ctx->config, names, r->plan.job_count, &runs, err);
+    if (rc != ORCH_OK || runs[0] == 0) {
+        return rc;
+    }
+    if (!r->options->restart) {
+        return orch_fail(err, ORCH_E_REFUSED,
+                         "an earlier restore of these components did not finish (run %s); go on "
+                         "with it by --resume, or give it up by --restart (what it set aside stays "
+                         "where it is)",
+                         runs);
+    }
+    return journal_abandon(r->ctx->config, names, r->plan.job_count, err);
+}
+
+static int32_t prepare(struct restore *r, struct orch_error *err)
+{
+    char set_text[128];
+    int32_t rc = pick_up(r, set_text, err);
+    if (rc == ORCH_OK) {
+        rc = lease_take(r->ctx->repo, r->result->run_id, "restore", &r->lease, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = context_open_index(r->ctx, &r->index, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = restore_plan_make(r->ctx, r->options, set_text, r->index, &r->plan, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = same_plan(r, err);
+    }
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    (void)snprintf(r->result->set_id, sizeof(r->result->set_id), "%s", r->plan.set->id);
+    (void)snprintf(r->result->set_name, sizeof(r->result->set_name), "%s", r->plan.set->name);
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        struct restore_job *job = &r->plan.jobs[i];
+        memcpy(job->run_id, r->result->run_id, sizeof(job->run_id));
+        if (r->journal != NULL) {
+            struct journal_component before = journal_component(r->journal, job->component->name);
+            job->journal = r->journal;
+            job->verified = before.verified;
+            job->settled = before.settled;
+        }
+    }
+    return ORCH_OK;
+}
+
+/* ---- preflight ---- */
+
+static void integrity_finding(void *ctx, const struct check_finding *finding)
+{
+    struct restore *r = ctx;
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        struct restore_job *job = &r->plan.jobs[i];
+        bool here =
+            finding->component == NULL || strcmp(finding->component, job->component->name) == 0;
+        if (!here || (finding->component == NULL && i > 0)) {
+            continue;
+        }
+        job->refused = true;
+        if (job->refusal[0] == 0) {
+            (void)snprintf(job->refusal, sizeof(job->refusal), "integrity: %.200s: %.600s",
+                           finding->file == NULL ? "repository" : finding->file, finding->problem);
+        }
+        report_text(r->ctx->report, REPORT_FAILURE, job->component->name, "%s", job->refusal);
+    }
+}
+
+static int32_t check_integrity(struct restore *r, struct orch_error *err)
+{
+    const char *sets[] = {r->plan.set->id, NULL};
+    struct check_options options = {
+        .level = CHECK_INDEX,
+        .set_ids = sets,
+        .finding = integrity_finding,
+        .ctx = r,
+    };
+    struct check_result found = {0};
+    return check_repository(r->ctx->repo, &options, &found, err);
+}
+
+static int32_t preflight(struct restore *r, struct orch_error *err)
+{
+    report_text(r->ctx->report, REPORT_PHASE, NULL, "preflight of %zu components from set %s",
+                r->plan.job_count, r->plan.set->name);
+    int32_t rc = check_integrity(r, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    CLEANUP_FREE void **items = calloc(r->plan.job_count + 1, sizeof(*items));
+    if (items == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a restore");
+    }
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        items[i] = &r->plan.jobs[i];
+    }
+    parallel_run(items, r->plan.job_count, restore_job_check);
+    if (context_cancelled(r->ctx)) {
+        return orch_fail(err, ORCH_E_CANCELLED, "the run was cancelled; nothing was touched");
+    }
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        const struct restore_job *job = &r->plan.jobs[i];
+        if (job->refused && !job->verified) {
+            return orch_fail(err, ORCH_E_REFUSED, "preflight refused, nothing was touched: %s: %s",
+                             job->component->name, job->refusal);
+        }
+    }
+    crash_point(CRASH_RESTORE_PREFLIGHTED);
+    return ORCH_OK;
+}
+
+/* ---- consent and records ---- */
+
+static int32_t consent(struct restore *r, struct orch_error *err)
+{
+    if (r->options->confirm == NULL) {
+        return ORCH_OK;
+    }
+    CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "This replaces");
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        const struct restore_job *job = &r->plan.jobs[i];
+        if (!job->verified) {
+            buffer_printf(&text, "%s %s", i == 0 ? "" : ",", job->component->name);
+        }
+    }
+    buffer_printf(&text, " by what set %s holds.", r->plan.set->name);
+    const char *summary = buffer_string(&text);
+    if (summary == NULL || !r->options->confirm(r->options->confirm_ctx, summary)) {
+        return orch_fail(err, ORCH_E_CANCELLED, "not confirmed; nothing was touched");
+    }
+    return ORCH_OK;
+}
+
+static int32_t audit_overrides(struct restore *r, struct orch_error *err)
+{
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        const struct restore_job *job = &r->plan.jobs[i];
+        for (size_t k = 0; k < job->verdicts.count; k++) {
+            const struct worker_verdict *v = &job->verdicts.items[k];
+            bool overridden = job->overridden > 0 && (v->flags & ORCH_VERDICT_OVERRIDABLE) != 0;
+            if (!overridden && (v->flags & ORCH_VERDICT_AUDIT) == 0) {
+                continue;
+            }
+            json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "what",
+                                      overridden ? "allow-incompatible" : "verdict", "run",
+                                      r->result->run_id, "set", r->plan.set->id, "component",
+                                      job->component->name, "code", v->code, "message", v->message);
+            int32_t rc = ledger_append(r->ctx->config, LEDGER_AUDIT, entry, err);
+            if (rc != ORCH_OK) {
+                return orch_wrap(err, "nothing was touched: the audit trail cannot be written");
+            }
+        }
+    }
+    return ORCH_OK;
+}
+
+/* From here on the target may change: locks first, then the journal. */
+static int32_t begin(struct restore *r, struct orch_error *err)
+{
+    int32_t rc = ORCH_OK;
+    for (size_t i = 0; rc == ORCH_OK && i < r->plan.job_count; i++) {
+        rc = target_lock(r->ctx->config, r->plan.jobs[i].component->name, &r->locks, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = check_unfinished(r, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = audit_overrides(r, err);
+    }
+    if (rc == ORCH_OK && !r->resumed) {
+        rc = journal_create(r->ctx->config, r->result->run_id, r->plan.request, r->plan.resolved,
+                            &r->journal, err);
+    }
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    crash_point(CRASH_RESTORE_JOURNALLED);
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        r->plan.jobs[i].journal = r->journal;
+    }
+    return ORCH_OK;
+}
+
+/* ---- stages ---- */
+
+/* The failed or skipped component that `job` depends on, or NULL. */
+static const char *blocked_by(const struct restore *r, const struct restore_job *job)
+{
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        const struct restore_job *other = &r->plan.jobs[i];
+        if ((other->failed || other->skipped) &&
+            graph_depends(r->ctx->config->graph, job->component->name, other->component->name)) {
+            return other->component->name;
+        }
+    }
+    return NULL;
+}
+
+static int32_t run_stage(struct restore *r, const char *const *names, size_t count,
+                         struct orch_error *err)
+{
+    CLEANUP_FREE void **items = calloc(count + 1, sizeof(*items));
+    if (items == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a stage");
+    }
+    size_t work = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct restore_job *job = restore_plan_job(&r->plan, names[i]);
+        const char *blocker = blocked_by(r, job);
+        if (job->verified) {
+            report_text(r->ctx->report, REPORT_NOTE, names[i], "verified by an earlier attempt");
+            if (!job->settled) {
+                restore_job_settle(job);
+            }
+        } else if (blocker != NULL) {
+            job->skipped = true;
+            report_text(r->ctx->report, REPORT_FAILURE, names[i],
+                        "not restored: it depends on %s, which failed", blocker);
+        } else {
+            items[work++] = job;
+        }
+    }
+    parallel_run(items, work, restore_job_execute);
+    crash_point(CRASH_RESTORE_STAGE_ENDED);
+    if (context_cancelled(r->ctx)) {
+        return orch_fail(err, ORCH_E_CANCELLED,
+                         "the restore was cancelled; go on with it by --resume");
+    }
+    return ORCH_OK;
+}
+
+static int32_t run_components(struct restore *r, const struct graph *graph, size_t step,
+                              struct orch_error *err)
+{
+    int32_t rc = ORCH_OK;
+    size_t stages = graph_stages(graph);
+    for (size_t s = 0; rc == ORCH_OK && s < stages; s++) {
+        size_t count = 0;
+        const char *const *names = graph_stage(graph, s, &count);
+        CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
+        for (size_t i = 0; i < count; i++) {
+            buffer_printf(&text, "%s%s", i == 0 ? "" : ", ", names[i]);
+        }
+        const char *list = buffer_string(&text);
+        report_text(r->ctx->report, REPORT_PHASE, NULL, "step %zu of %zu, stage %zu of %zu: %s",
+                    step + 1, r->plan.step_count, s + 1, stages, list == NULL ? "" : list);
+        rc = run_stage(r, names, count, err);
+    }
+    return rc;
+}
+
+static bool any_failed(const struct restore *r)
+{
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        if (r->plan.jobs[i].failed || r->plan.jobs[i].skipped) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int32_t run_check(struct restore *r, const struct restore_step *step, size_t number,
+                         struct orch_error *err)
+{
+    if (journal_step_passed(r->journal, number)) {
+        report_text(r->ctx->report, REPORT_NOTE, NULL, "step %zu passed in an earlier attempt",
+                    number + 1);
+        return ORCH_OK;
+    }
+    report_text(r->ctx->report, REPORT_PHASE, NULL, "step %zu of %zu: check: %s", number + 1,
+                r->plan.step_count, step->command);
+    int32_t rc = shell_run(step->command, step->timeout_ms, r->ctx->cancel, err);
+    if (rc != ORCH_OK) {
+        return orch_wrap(err, "step %zu failed, later steps were not begun", number + 1);
+    }
+    json_t *details = json_pack("{s:I}", "step", (json_int_t)number);
+    return journal_append(r->journal, "step-passed", NULL, details, err);
+}
+
+static int32_t execute(struct restore *r, struct orch_error *err)
+{
+    int32_t rc = ORCH_OK;
+    for (size_t i = 0; rc == ORCH_OK && i < r->plan.step_count; i++) {
+        const struct restore_plan_step *step = &r->plan.steps[i];
+        if (step->graph != NULL) {
+            rc = run_components(r, step->graph, i, err);
+        } else if (any_failed(r)) {
+            report_text(r->ctx->report, REPORT_WARNING, NULL,
+                        "step %zu is left out, since a component failed before it: %s", i + 1,
+                        step->step->command);
+        } else {
+            rc = run_check(r, step->step, i, err);
+        }
+    }
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static void count_outcome(struct restore *r)
+{
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        const struct restore_job *job = &r->plan.jobs[i];
+        if (job->verified && !job->failed) {
+            r->result->verified++;
+        } else {
+            r->result->failed++;
+        }
+    }
+}
+
+static int32_t record(struct restore *r, int32_t rc, struct orch_error *err)
+{
+    const char *state = "completed";
+    struct orch_error late = ORCH_ERROR_INIT;
+    if (rc == ORCH_OK && r->result->failed > 0) {
+        const struct restore_job *first = NULL;
+        for (size_t i = 0; first == NULL && i < r->plan.job_count; i++) {
+            first = r->plan.jobs[i].failed ? &r->plan.jobs[i] : NULL;
+        }
+        rc = orch_fail(err, ORCH_E_FAILED, "%zu of %zu components did not come back (%s: %.600s)",
+                       r->result->failed, r->plan.job_count,
+                       first == NULL ? "?" : first->component->name,
+                       first == NULL ? "" : first->error.message);
+    }
+    if (rc != ORCH_OK) {
+        state = rc == ORCH_E_CANCELLED    ? "cancelled"
+                : r->result->verified > 0 ? "partial"
+                                          : "failed";
+    }
+    json_t *components = json_object();
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        (void)json_object_set_new(components, r->plan.jobs[i].component->name,
+                                  restore_job_json(&r->plan.jobs[i]));
+    }
+    json_t *entry =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "run", r->result->run_id, "set",
+                  r->plan.set->id, "set_name", r->plan.set->name, "state", state, "elapsed_ms",
+                  (json_int_t)r->result->elapsed_ms, "components", components);
+    if (rc != ORCH_OK) {
+        (void)json_object_set_new(entry, "error", json_string(err->message));
+    }
+    if (ledger_append(r->ctx->config, LEDGER_HISTORY, entry, &late) != ORCH_OK) {
+        report_text(r->ctx->report, REPORT_WARNING, NULL, "the history has no record of this: %s",
+                    late.message);
+    }
+    /* A run with something left to do stays unfinished, so that --resume finds it. */
+    if (rc == ORCH_OK) {
+        rc = journal_append(r->journal, "finished", NULL, json_pack("{s:s}", "state", state), err);
+        crash_point(CRASH_RESTORE_FINISHED);
+    }
+    return rc;
+}
+
+/* Steps, their stages and what is known of each component, for --dry-run and --json. */
+static json_t *document(const struct restore *r)
+{
+    json_t *steps = json_array();
+    for (size_t i = 0; i < r->plan.step_count; i++) {
+        const struct restore_plan_step *step = &r->plan.steps[i];
+        if (step->graph == NULL) {
+            (void)json_array_append_new(steps, json_pack("{s:s}", "check", step->step->command));
+            continue;
+        }
+        json_t *stages = json_array();
+        for (size_t s = 0; s < graph_stages(step->graph); s++) {
+            size_t count = 0;
+            const char *const *names = graph_stage(step->graph, s, &count);
+            json_t *stage = json_array();
+            for (size_t k = 0; k < count; k++) {
+                (void)json_array_append_new(stage, json_string(names[k]));
+            }
+            (void)json_array_append_new(stages, stage);
+        }
+        (void)json_array_append_new(steps, json_pack("{s:o}", "restore", stages));
+    }
+    json_t *components = json_array();
+    for (size_t i = 0; i < r->plan.job_count; i++) {
+        (void)json_array_append_new(components, restore_job_json(&r->plan.jobs[i]));
+    }
+    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "run", r->result->run_id, "set",
+                     r->result->set_id, "set_name", r->result->set_name, "dry_run",
+                     (int)r->options->dry_run, "steps", steps, "components", components);
+}
+
+static int32_t work(struct restore *r, int64_t start_ms, struct orch_error *err)
+{
+    int32_t rc = prepare(r, err);
+    if (rc == ORCH_OK) {
+        rc = preflight(r, err);
+    }
+    if (rc == ORCH_OK && r->options->dry_run) {
+        return ORCH_OK;
+    }
+    if (rc == ORCH_OK) {
+        rc = consent(r, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = begin(r, err);
+    }
+    if (rc != ORCH_OK) {
+        r->result->refused = rc == ORCH_E_REFUSED;
+        return rc;
+    }
+    rc = execute(r, err);
+    count_outcome(r);
+    r->result->elapsed_ms = clock_monotonic_ms() - start_ms;
+    return record(r, rc, err);
+}
+
+int32_t restore_run(struct run_context *ctx, const struct restore_options *options,
+                    struct restore_result *result, struct orch_error *err)
+{
+    *result = (struct restore_result){0};
+    struct restore r = {.ctx = ctx, .options = options, .result = result};
+    int64_t start_ms = clock_monotonic_ms();
+    int32_t rc = work(&r, start_ms, err);
+    result->elapsed_ms = clock_monotonic_ms() - start_ms;
+    if (r.plan.resolved != NULL) {
+        result->document = document(&r);
+    }
+    restore_plan_clear(&r.plan);
+    journal_close(r.journal);
+    target_unlock_all(&r.locks);
+    index_close(r.index);
+    lease_end(r.lease);
+    return rc;
+}
+
+void restore_result_clear(struct restore_result *result)
+{
+    json_decref(result->document);
+    *result = (struct restore_result){0};
+}
