@@ -1,0 +1,172 @@
+/* cmd_show.c: one set whole: its parts, what each read and stored, and on request its items. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/output.h"
+#include "cli/render.h"
+#include "engine/content.h"
+
+static json_t *part_json(const struct part *part)
+{
+    char frozen[21], digest[65];
+    clock_iso(part->frozen_ns, frozen);
+    hex_encode(part->content.digest, 32, digest);
+    json_t *facts = json_loads(part->facts_json, 0, NULL);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o?}", "part",
+        part->id, "component", part->component, "plugin", part->plugin, "plugin_version",
+        part->plugin_version, "data_format", (int)part->data_format, "type", part->type,
+        "consistency", output_consistency(part->consistency), "frozen", frozen, "source",
+        part->source_version, "objects", (json_int_t)part->content.objects, "object_bytes",
+        (json_int_t)part->content.object_bytes, "records", (json_int_t)part->content.records,
+        "record_bytes", (json_int_t)part->content.record_bytes, "digest", digest, "facts", facts);
+    json_t *stats = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I}", "items_read", (json_int_t)part->stats.items_read,
+        "items_unchanged", (json_int_t)part->stats.items_unchanged, "bytes_read",
+        (json_int_t)part->stats.bytes_read, "bytes_reused", (json_int_t)part->stats.bytes_reused,
+        "bytes_new", (json_int_t)part->stats.bytes_new, "bytes_stored",
+        (json_int_t)part->stats.bytes_stored);
+    (void)json_object_set_new(json, "stats", stats);
+    return json;
+}
+
+static void print_part(const struct part *part)
+{
+    char a[RENDER_TEXT], b[RENDER_TEXT], c[RENDER_TEXT], d[RENDER_TEXT], frozen[21];
+    const struct part_stats *s = &part->stats;
+    clock_iso(part->frozen_ns, frozen);
+    (void)printf("\n  %s (%s %s)\n", part->component, part->plugin, part->plugin_version);
+    (void)printf("    source      %s, %s\n", part->source_version, part->source_identity);
+    (void)printf("    frozen      %s, %s\n", frozen, output_consistency(part->consistency));
+    (void)printf("    holds       %s objects, %s; %s records, %s\n",
+                 render_count(part->content.objects, a), render_size(part->content.object_bytes, b),
+                 render_count(part->content.records, c),
+                 render_size(part->content.record_bytes, d));
+    (void)printf("    read        %s items, %s; %s items unchanged and not read\n",
+                 render_count(s->items_read, a), render_size(s->bytes_read, b),
+                 render_count(s->items_unchanged, c));
+    (void)printf("    stored      %s new, %s after compression; %s reused\n",
+                 render_size(s->bytes_new, a), render_size(s->bytes_stored, b),
+                 render_size(s->bytes_reused, c));
+}
+
+static void print_set(const struct set *set)
+{
+    char started[21], took[RENDER_TEXT], skew[RENDER_TEXT];
+    clock_iso(set->started_ns, started);
+    (void)printf("Set %s  %s\n", set->name, set->id);
+    (void)printf("  %s, %s%s%s, taken on %s at %s in %s by orchestrate %s\n", set->type,
+                 set->state == SET_COMPLETED ? "completed" : "PARTIAL",
+                 set->label[0] == 0 ? "" : ", label ", set->label, set->host, started,
+                 render_duration((set->finished_ns - set->started_ns) / 1000000, took),
+                 set->program_version);
+    (void)printf("  freeze skew %s\n", render_duration(set->skew_ns / 1000000, skew));
+    for (size_t i = 0; i < set->component_count; i++) {
+        if (!set->components[i].good) {
+            (void)printf("\n  %s FAILED: %s\n", set->components[i].name, set->components[i].error);
+        }
+    }
+}
+
+/* Lists a component's objects, one a line, streaming. */
+static int32_t print_items(struct cli *cli, const struct set *set, const char *component,
+                           struct orch_error *err)
+{
+    const struct set_component *held = set_component_find(set, component);
+    if (held == NULL || !held->good) {
+        return orch_fail(err, ORCH_E_NOT_FOUND, "set %s holds no component \"%s\"", set->name,
+                         component);
+    }
+    CLEANUP(part_cleanup) struct part *part = NULL;
+    struct index *index = NULL;
+    struct content_reader *reader = NULL;
+    int32_t rc = part_load(cli->run.repo, held->part, &part, err);
+    if (rc == ORCH_OK) {
+        rc = context_open_index(&cli->run, &index, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = content_open(cli->run.repo, index, part, CONTENT_ENTRIES_ONLY, &reader, err);
+    }
+    struct orch_event event = {.type = ORCH_EVENT_OBJECT};
+    while (rc == ORCH_OK && event.type != ORCH_EVENT_END) {
+        rc = content_next(reader, &event, err);
+        if (rc != ORCH_OK || event.type != ORCH_EVENT_OBJECT) {
+            continue;
+        }
+        char name[4096], when[21];
+        clock_iso(event.object.mtime_ns, when);
+        (void)printf("%c %14llu  %s  %s\n", (int)(event.object.kind & 0x7f),
+                     (unsigned long long)event.object.size_bytes, when,
+                     render_bytes(event.object.name, event.object.name_len, name, sizeof(name)));
+    }
+    content_close(reader);
+    index_close(index);
+    return rc;
+}
+
+static int32_t show(struct cli *cli, const struct set *set, struct orch_error *err)
+{
+    json_t *parts = json_array();
+    int32_t rc = ORCH_OK;
+    if (!cli->json) {
+        print_set(set);
+    }
+    for (size_t i = 0; rc == ORCH_OK && i < set->component_count; i++) {
+        CLEANUP(part_cleanup) struct part *part = NULL;
+        if (!set->components[i].good) {
+            continue;
+        }
+        rc = part_load(cli->run.repo, set->components[i].part, &part, err);
+        if (rc == ORCH_OK && cli->json) {
+            (void)json_array_append_new(parts, part_json(part));
+        } else if (rc == ORCH_OK) {
+            print_part(part);
+            if (cli_has(cli, "facts")) {
+                (void)printf("    facts       %s\n", part->facts_json);
+            }
+        }
+    }
+    if (rc == ORCH_OK && cli->json) {
+        json_t *document = output_set_json(set);
+        (void)json_object_set(document, "parts", parts);
+        cli_print_json(cli, document);
+    }
+    json_decref(parts);
+    return rc;
+}
+
+static int run(struct cli *cli)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct set_list sets = {0};
+    const struct set *set = NULL;
+    int32_t rc = set_list_load(cli->run.repo, NULL, NULL, &sets, &err);
+    if (rc == ORCH_OK) {
+        rc = set_find(&sets, cli->arguments[0], NULL, 0, &set, &err);
+    }
+    if (rc == ORCH_OK) {
+        rc = cli_has(cli, "items") ? print_items(cli, set, cli_value(cli, "items"), &err)
+                                   : show(cli, set, &err);
+    }
+    int code = rc == ORCH_OK ? EXIT_DONE : cli_fail(cli, &err);
+    set_list_free(&sets);
+    return code;
+}
+
+static const struct cli_flag flags[] = {
+    {"facts", NULL, false, "what the plugins stated too"},
+    {"items", "COMPONENT", false, "list the objects of this component instead"},
+    {NULL, NULL, false, NULL},
+};
+
+const struct cli_command cmd_show = {
+    .name = "show",
+    .arguments = "SET",
+    .summary = "show one set whole: what it holds, read, stored and reused",
+    .flags = flags,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .needs = CLI_NEEDS_REPOSITORY,
+    .run = run,
+};
