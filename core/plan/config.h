@@ -1,5 +1,6 @@
 /*
- * config.h: conf.d, read and checked against the model and against the options that plugins declare.
+ * config.h: conf.d, read and checked against the model and against the options that plugins
+ * declare.
  *
  * Every mistake is ORCH_E_CONFIG with "file:line: what, why, what to do".
  */
@@ -23,8 +24,8 @@ struct config_repository {
     struct config_secret passphrase; /* passphrase_file, _env, _command */
     char *key_file;                  /* 32 bytes as 64 hex digits; instead of a passphrase */
     char *compression;               /* "zstd", "zstd:3", "gzip", "none"; default "zstd" */
-    char *verify;                    /* after a backup: "none", "manifest", "index", "data" (default) */
-    uint32_t jobs;                   /* 0: one per core */
+    char *verify;  /* after a backup: "none", "manifest", "index", "data" (default) */
+    uint32_t jobs; /* 0: one per core */
     char *file;
     int line;
 };
@@ -35,8 +36,8 @@ struct config_option {
     struct orch_value value;     /* points into this structure's memory */
     struct config_secret secret; /* for ORCH_OPTION_SECRET options */
     bool is_secret;
-    char **list;                 /* owner of value.strings */
-    char *text;                  /* owner of value.string */
+    char **list; /* owner of value.strings */
+    char *text;  /* owner of value.string */
 };
 
 struct config_component {
@@ -84,13 +85,13 @@ void config_cleanup(struct config **slot);
 const struct config_component *config_component(const struct config *config, const char *name);
 /* `name` NULL: the only repository, or the one called "main"; else an error that lists them. */
 int32_t config_repository(const struct config *config, const char *name,
-                          const struct config_repository **out, struct orch_error *err)
-    ORCH_CHECKED;
+                          const struct config_repository **out,
+                          struct orch_error *err) ORCH_CHECKED;
 
 /* Applies "component.option=value" (--target) to one component; value as in the configuration,
  * without quotes, list values joined by commas. Secrets: "component.option_file=path" and so on. */
-int32_t config_override(struct config *config, const char *assignment, struct orch_error *err)
-    ORCH_CHECKED;
+int32_t config_override(struct config *config, const char *assignment,
+                        struct orch_error *err) ORCH_CHECKED;
 
 /* Resolved options for a worker: secrets read from file, environment or command (its first line).
  * *out and all it points to is freed, and secrets wiped, by config_options_free. */
@@ -98,7 +99,8 @@ int32_t config_options(const struct config *config, const struct config_componen
                        struct orch_options **out, struct orch_error *err) ORCH_CHECKED;
 void config_options_free(struct orch_options *options);
 
-/* Reads one secret into new memory that the caller wipes with config_secret_free. `what` names it. */
+/* Reads one secret into new memory that the caller wipes with config_secret_free. `what` names it.
+ */
 int32_t config_secret_read(const struct config_secret *secret, const char *what, char **out,
                            struct orch_error *err) ORCH_CHECKED;
 void config_secret_free(char *secret);

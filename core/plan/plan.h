@@ -27,7 +27,7 @@ struct plan {
     char *repository; /* or NULL */
     struct plan_step *steps;
     size_t step_count;
-    char *hash;       /* hex SHA-256 of the file */
+    char *hash; /* hex SHA-256 of the file */
 };
 
 /*

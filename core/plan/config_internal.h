@@ -1,0 +1,97 @@
+/*
+ * config_internal.h: what the parts of the configuration share, and nobody else needs.
+ *
+ *   config.c            files, merging, the order of things
+ *   config_component.c  one component: core keys, then the options that its plugin declares
+ *   config_repository.c one repository
+ *   config_value.c      a declared option's value, from a setting or from text
+ *   config_secret.c     where secrets come from, and reading them
+ *   config_options.c    resolved options for a worker
+ *   config_override.c   --target
+ *   config_dirs.c       state and cache folders
+ *   config_units.c      sizes and durations
+ */
+#ifndef CORE_PLAN_CONFIG_INTERNAL_H
+#define CORE_PLAN_CONFIG_INTERNAL_H
+
+#include <libconfig.h>
+
+#include "plan/config.h"
+
+#define CONFIG_SECRET_MAX ((size_t)64 * 1024)
+#define CONFIG_SECRET_COMMAND_MS 30000
+
+/* A plugin that was described once, for all components that use it. */
+struct config_plugin {
+    char *name;
+    struct plugin_info *info;
+};
+
+struct config_private {
+    struct config_plugin *plugins;
+    size_t plugin_count;
+};
+
+/* The keys that every component has; `defaults` may give those after CONFIG_KEY_RTO. */
+struct config_common {
+    int64_t rto_ms, rpo_ms, timeout_ms, stall_timeout_ms;
+    uint32_t retries;
+};
+
+/* ---- config_component.c -- */
+
+/* Takes one of rto, rpo, timeout, stall_timeout and retries; *known is false for other names. */
+int32_t config_common_take(const config_setting_t *setting, struct config_common *common,
+                           bool *known, struct orch_error *err) ORCH_CHECKED;
+/* The names that config_common_take knows; *count of them. */
+const char *const *config_common_names(size_t *count);
+/* Fills `out`, which the caller has zeroed and frees whatever happens. depends_on is checked by the
+ * caller, once all names are known. */
+int32_t config_component_take(const config_setting_t *setting, const struct config_common *defaults,
+                              const struct plugin_info *info, struct config_component *out,
+                              struct orch_error *err) ORCH_CHECKED;
+void config_component_clear(struct config_component *component);
+/* What is wrong with the plugin's own declaration, if anything: dotted and core names, defaults. */
+int32_t config_plugin_check(const struct plugin_info *info, struct orch_error *err) ORCH_CHECKED;
+
+/* ---- config_repository.c -- */
+
+int32_t config_repository_take(const config_setting_t *setting, struct config_repository *out,
+                               struct orch_error *err) ORCH_CHECKED;
+void config_repository_clear(struct config_repository *repository);
+
+/* ---- config_value.c -- */
+
+int32_t config_value_from_setting(const struct plugin_option *option,
+                                  const config_setting_t *setting, struct config_option *out,
+                                  struct orch_error *err) ORCH_CHECKED;
+/* A message without place. */
+int32_t config_value_from_text(const struct plugin_option *option, const char *text,
+                               struct config_option *out, struct orch_error *err) ORCH_CHECKED;
+void config_value_clear(struct config_option *value);
+/* Whether `text` is a URL with a password in it: "scheme://user:password@…". */
+bool config_value_has_password(const char *text);
+
+/* ---- config_secret.c -- */
+
+/* The length of `name` without "_file", "_env" or "_command"; *suffix is the part cut off without
+ * its underscore. 0 when it has none of them. */
+size_t config_secret_suffix(const char *name, const char **suffix);
+/* Sets the one of three that `suffix` names. A message without place. */
+int32_t config_secret_assign(struct config_secret *secret, const char *suffix, const char *text,
+                             struct orch_error *err) ORCH_CHECKED;
+void config_secret_clear(struct config_secret *secret);
+bool config_secret_is_set(const struct config_secret *secret);
+/* Runs `command` and gives the first line it prints; killed after `limit_ms`. */
+int32_t config_secret_run(const char *command, const char *what, int64_t limit_ms, char **out,
+                          struct orch_error *err) ORCH_CHECKED;
+/* The first line of `len` bytes as a new secret; wipes nothing. */
+int32_t config_secret_first_line(const char *data, size_t len, const char *what, const char *source,
+                                 char **out, struct orch_error *err) ORCH_CHECKED;
+
+/* ---- config_dirs.c -- */
+
+/* Fills state_dir and cache_dir where they are not configured. */
+int32_t config_dirs_default(struct config *config, struct orch_error *err) ORCH_CHECKED;
+
+#endif
