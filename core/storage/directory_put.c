@@ -1,0 +1,311 @@
+/*
+ * directory_put.c: how the directory driver writes a file, and sweeps up what killed writers left.
+ *
+ * The order is create, write, fsync, close, rename, fsync of the folder. A writer holds a lock on
+ * its temporary file, so that a sweeper on the same host never takes a live one.
+ *
+ * Small pieces are gathered in an aligned block. Once a file has filled one, blocks go to the disk
+ * past the page cache (O_DIRECT) where the file system allows it: packs are not read again soon,
+ * and a backup must not push the application's own data out of memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "storage/directory_impl.h"
+#include "storage/storage.h"
+
+#define PUT_BLOCK_BYTES ((size_t)1 << 20)
+#define PUT_ALIGNMENT 4096u
+/* How old an abandoned temporary file must be; long enough for hosts whose locks we do not see. */
+#define PUT_STALE_NS (INT64_C(24) * 3600 * 1000000000)
+
+struct directory_put {
+    struct directory *directory;
+    int fd;
+    bool direct;    /* the descriptor is in O_DIRECT mode */
+    bool no_direct; /* and should not be */
+    uint8_t *block; /* PUT_BLOCK_BYTES, aligned */
+    size_t filled;  /* bytes of `block` that are not written yet */
+    uint64_t written;
+    char temporary[96];
+    char name[STORAGE_NAME_MAX + 1];
+};
+
+/* Removes one temporary file if its writer is gone and it is a day old. */
+static void put_sweep_one(int folder_fd, const char *name)
+{
+    CLEANUP_FD int fd =
+        openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return;
+    }
+    int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    if (clock_wall_ns() - mtime_ns > PUT_STALE_NS && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        unlinkat(folder_fd, name, 0) == 0) {
+        log_info("storage", "removed %s/%s, which a killed process had left", DIRECTORY_TEMPORARY,
+                 name);
+    }
+}
+
+static void put_sweep(const struct directory *directory)
+{
+    int fd = openat(directory->root_fd, DIRECTORY_TEMPORARY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (entry->d_name[0] != '.') {
+            put_sweep_one(dirfd(dir), entry->d_name);
+        }
+    }
+}
+
+/* Opens a temporary file under a name that no other writer has. */
+static int32_t put_open(struct directory_put *put, struct orch_error *err)
+{
+    struct directory *directory = put->directory;
+    uint8_t random[8];
+    char hex[2 * sizeof random + 1];
+    int32_t rc = id_random(random, sizeof random, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    hex_encode(random, sizeof random, hex);
+    (void)snprintf(put->temporary, sizeof put->temporary, "%s/%ld-%llu-%s", DIRECTORY_TEMPORARY,
+                   (long)getpid(), (unsigned long long)atomic_fetch_add(&directory->puts, 1), hex);
+    rc = folders_make_above(directory->folders, put->temporary, err);
+    if (rc == ORCH_OK) {
+        rc = folders_make_above(directory->folders, put->name, err);
+    }
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    powerloss_create(directory->powerloss, put->temporary);
+    put->fd = openat(directory->root_fd, put->temporary,
+                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (put->fd < 0) {
+        return orch_fail_errno(err, errno, "cannot create %s/%s", directory->path, put->temporary);
+    }
+    (void)flock(put->fd, LOCK_EX | LOCK_NB); /* a file system without locks has the age alone */
+    crash_point(CRASH_PUT_CREATED);
+    return ORCH_OK;
+}
+
+int32_t directory_put_begin(void *impl, const char *name, void **out, struct orch_error *err)
+{
+    struct directory *directory = impl;
+    if (!atomic_flag_test_and_set(&directory->swept)) {
+        put_sweep(directory);
+    }
+    struct directory_put *put = calloc(1, sizeof *put);
+    if (put == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory to store %s", name);
+    }
+    put->directory = directory;
+    put->fd = -1;
+    (void)snprintf(put->name, sizeof put->name, "%s", name);
+    int32_t rc = put_open(put, err);
+    if (rc != ORCH_OK) {
+        free(put);
+        return rc;
+    }
+    *out = put;
+    return ORCH_OK;
+}
+
+/* Turns O_DIRECT on or off; a file system that has none is remembered. */
+static void put_set_direct(struct directory_put *put, bool direct)
+{
+    if (put->direct == direct || (direct && put->no_direct)) {
+        return;
+    }
+    int flags = fcntl(put->fd, F_GETFL);
+    int wanted = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+    if (flags >= 0 && fcntl(put->fd, F_SETFL, wanted) == 0) {
+        put->direct = direct;
+    } else {
+        put->no_direct = true;
+    }
+}
+
+/* Writes what `block` holds. */
+static int32_t put_flush(struct directory_put *put, struct orch_error *err)
+{
+    size_t len = put->filled;
+    if (len == 0) {
+        return ORCH_OK;
+    }
+    put->filled = 0;
+    size_t done = 0;
+    put_set_direct(put, len == PUT_BLOCK_BYTES);
+    while (done < len) {
+        ssize_t n = write(put->fd, put->block + done, len - done);
+        if (n >= 0) {
+            done += (size_t)n;
+            if (put->direct && done % PUT_ALIGNMENT != 0) {
+                put_set_direct(put, false); /* a short write left us off the alignment */
+            }
+            continue;
+        }
+        if (errno == EINVAL && put->direct) {
+            put->no_direct = true;
+            put_set_direct(put, false);
+            continue;
+        }
+        if (errno != EINTR) {
+            return orch_fail_errno(err, errno, "cannot write %s/%s", put->directory->path,
+                                   put->name);
+        }
+    }
+    if (!put->direct && len == PUT_BLOCK_BYTES) {
+        /* Let the disk work while the next block is made, so that the fsync is short. */
+        (void)sync_file_range(put->fd, (off_t)put->written, (off_t)len, SYNC_FILE_RANGE_WRITE);
+    }
+    put->written += len;
+    return ORCH_OK;
+}
+
+int32_t directory_put_data(void *handle, const void *data, size_t len, struct orch_error *err)
+{
+    struct directory_put *put = handle;
+    const uint8_t *bytes = data;
+    if (put->block == NULL) {
+        void *block = NULL;
+        if (posix_memalign(&block, PUT_ALIGNMENT, PUT_BLOCK_BYTES) != 0) {
+            return orch_fail(err, ORCH_E_NOMEM, "no memory to store %s", put->name);
+        }
+        put->block = block;
+    }
+    while (len > 0) {
+        size_t room = PUT_BLOCK_BYTES - put->filled;
+        size_t step = len < room ? len : room;
+        memcpy(put->block + put->filled, bytes, step);
+        put->filled += step;
+        bytes += step;
+        len -= step;
+        if (put->filled == PUT_BLOCK_BYTES) {
+            int32_t rc = put_flush(put, err);
+            if (rc != ORCH_OK) {
+                return rc;
+            }
+        }
+    }
+    return ORCH_OK;
+}
+
+static void put_free(struct directory_put *put)
+{
+    free(put->block);
+    free(put);
+}
+
+void directory_put_abort(void *handle)
+{
+    struct directory_put *put = handle;
+    struct directory *directory = put->directory;
+    if (put->fd >= 0) {
+        (void)close(put->fd);
+    }
+    powerloss_remove(directory->powerloss, put->temporary);
+    (void)unlinkat(directory->root_fd, put->temporary, 0);
+    put_free(put);
+}
+
+/* The content is on the disk, and the descriptor closed, when this succeeds. */
+static int32_t put_settle(struct directory_put *put, struct orch_error *err)
+{
+    const struct directory *directory = put->directory;
+    int32_t rc = put_flush(put, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    crash_point(CRASH_PUT_WRITTEN);
+    if (fsync(put->fd) != 0) {
+        return orch_fail_errno(err, errno, "cannot sync %s/%s", directory->path, put->name);
+    }
+    powerloss_synced(directory->powerloss, put->temporary, put->written);
+    crash_point(CRASH_PUT_SYNCED);
+    if (close(steal_fd(&put->fd)) != 0) {
+        return orch_fail_errno(err, errno, "cannot close %s/%s", directory->path, put->name);
+    }
+    return ORCH_OK;
+}
+
+/* rename(2) that refuses to replace; 0 or an errno. */
+static int put_rename_absent(int root_fd, const char *from, const char *to)
+{
+    if (renameat2(root_fd, from, root_fd, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return errno;
+    }
+    /* A file system without that flag: a hard link is as atomic. */
+    if (linkat(root_fd, from, root_fd, to, 0) != 0) {
+        return errno;
+    }
+    (void)unlinkat(root_fd, from, 0);
+    return 0;
+}
+
+static int32_t put_rename(struct directory_put *put, bool if_absent, struct orch_error *err)
+{
+    const struct directory *directory = put->directory;
+    int os = 0;
+    powerloss_rename(directory->powerloss, put->temporary, put->name);
+    if (if_absent) {
+        os = put_rename_absent(directory->root_fd, put->temporary, put->name);
+    } else if (renameat(directory->root_fd, put->temporary, directory->root_fd, put->name) != 0) {
+        os = errno;
+    }
+    if (os == 0) {
+        return ORCH_OK;
+    }
+    powerloss_rename_refused(directory->powerloss, put->temporary, put->name);
+    if (os == EEXIST) {
+        return orch_fail(err, ORCH_E_EXISTS, "%s/%s exists already", directory->path, put->name);
+    }
+    return orch_fail_errno(err, os, "cannot rename %s/%s to %s", directory->path, put->temporary,
+                           put->name);
+}
+
+int32_t directory_put_commit(void *handle, uint32_t flags, struct orch_error *err)
+{
+    struct directory_put *put = handle;
+    struct directory *directory = put->directory;
+    bool if_absent = (flags & STORAGE_IF_ABSENT) != 0;
+    int32_t rc = put_settle(put, err);
+    if (rc == ORCH_OK) {
+        rc = put_rename(put, if_absent, err);
+    }
+    if (rc != ORCH_OK) {
+        directory_put_abort(put);
+        return rc;
+    }
+    crash_point(CRASH_PUT_RENAMED);
+    handles_forget(directory->handles, put->name);
+    rc = folders_changed(directory->folders, put->name, err);
+    if (rc == ORCH_OK && (flags & STORAGE_DURABLE) != 0) {
+        rc = folders_sync_above(directory->folders, put->name, err);
+    }
+    if (rc != ORCH_OK && if_absent) {
+        powerloss_remove(directory->powerloss, put->name);
+        (void)unlinkat(directory->root_fd, put->name, 0);
+    }
+    put_free(put);
+    return rc;
+}
