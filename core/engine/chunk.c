@@ -1,0 +1,234 @@
+/* chunk.c: see chunk.h. */
+#include "engine/chunk.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <orchestrate/plugin.h>
+
+#include "base/buffer.h"
+
+/* High bits of the hash hang on the last 64 bytes. 20 bits before CHUNK_NORMAL, 16 after it. */
+#define MASK_STRICT (UINT64_C(0xfffff) << 44)
+#define MASK_LOOSE (UINT64_C(0xffff) << 48)
+
+struct chunk_cutter {
+    const struct chunk_gear *gear;
+    chunk_sink sink;
+    void *ctx;
+    size_t fixed;       /* length of a fixed cut, or 0: by content */
+    uint64_t head;      /* bytes left before the first row */
+    uint64_t row_phase; /* bytes into the present fixed cut, since a hole may end inside one */
+    uint64_t hash;
+    size_t len;       /* bytes of the present chunk so far */
+    size_t carry_len; /* of which this many are in `carry` */
+    uint8_t *carry;   /* CHUNK_MAX bytes */
+};
+
+int32_t chunk_gear_init_key(struct chunk_gear *gear, const uint8_t key[KEY_BYTES],
+                            struct orch_error *err)
+{
+    for (uint32_t i = 0; i < 64; i++) {
+        uint8_t counter[4];
+        uint8_t block[32];
+        unsigned len = 0;
+        put_le32(counter, i);
+        if (HMAC(EVP_sha256(), key, KEY_BYTES, counter, sizeof(counter), block, &len) == NULL ||
+            len != sizeof(block)) {
+            return orch_fail(err, ORCH_E_FAILED, "the crypto library cannot compute HMAC-SHA-256");
+        }
+        for (size_t j = 0; j < 4; j++) {
+            gear->table[4 * i + j] = get_le64(block + 8 * j);
+        }
+    }
+    return ORCH_OK;
+}
+
+int32_t chunk_gear_init(struct chunk_gear *gear, const struct keys *keys, struct orch_error *err)
+{
+    return chunk_gear_init_key(gear, keys_get(keys, KEY_GEAR), err);
+}
+
+int32_t chunk_cutter_new(const struct chunk_gear *gear, chunk_sink sink, void *ctx,
+                         struct chunk_cutter **out, struct orch_error *err)
+{
+    struct chunk_cutter *cutter = calloc(1, sizeof(*cutter));
+    uint8_t *carry = malloc(CHUNK_MAX);
+    if (cutter == NULL || carry == NULL) {
+        free(cutter);
+        free(carry);
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for the chunker");
+    }
+    cutter->gear = gear;
+    cutter->sink = sink;
+    cutter->ctx = ctx;
+    cutter->carry = carry;
+    *out = cutter;
+    return ORCH_OK;
+}
+
+void chunk_cutter_free(struct chunk_cutter *cutter)
+{
+    if (cutter != NULL) {
+        free(cutter->carry);
+        free(cutter);
+    }
+}
+
+void chunk_cutter_start(struct chunk_cutter *cutter, uint32_t profile, uint32_t row_bytes,
+                        uint64_t row_offset)
+{
+    cutter->fixed = 0;
+    cutter->head = 0;
+    cutter->row_phase = 0;
+    cutter->hash = 0;
+    cutter->len = 0;
+    cutter->carry_len = 0;
+    if (profile == ORCH_PROFILE_CONTENT || row_bytes == 0 || row_bytes > CHUNK_MAX) {
+        return;
+    }
+    size_t target = profile == ORCH_PROFILE_ROWS ? CHUNK_ROWS_TARGET : CHUNK_PAGES_TARGET;
+    size_t rows = target / row_bytes;
+    cutter->fixed = (rows == 0 ? 1 : rows) * row_bytes;
+    cutter->head = row_offset;
+}
+
+/* How much of `data` belongs to the present fixed chunk; *cut when that ends it. */
+static size_t step_fixed(struct chunk_cutter *c, size_t len, int *cut)
+{
+    if (c->head > 0) {
+        size_t room = CHUNK_MAX - c->len;
+        size_t take = c->head < room ? (size_t)c->head : room;
+        *cut = take <= len;
+        take = *cut ? take : len;
+        c->head -= take;
+        return take;
+    }
+    size_t room = c->fixed - (size_t)c->row_phase;
+    *cut = room <= len;
+    size_t take = *cut ? room : len;
+    c->row_phase = *cut ? 0 : c->row_phase + take;
+    return take;
+}
+
+/* The number of bytes up to and with the one after which the hash fits the mask; 0 for none. */
+static size_t scan(const uint64_t *table, const uint8_t *data, size_t len, uint64_t mask,
+                   uint64_t *hash)
+{
+    uint64_t h = *hash;
+    size_t i = 0;
+    for (; i + 4 <= len; i += 4) {
+        h = (h << 1) + table[data[i]];
+        if (__builtin_expect((h & mask) == 0, 0)) {
+            return i + 1;
+        }
+        h = (h << 1) + table[data[i + 1]];
+        if (__builtin_expect((h & mask) == 0, 0)) {
+            return i + 2;
+        }
+        h = (h << 1) + table[data[i + 2]];
+        if (__builtin_expect((h & mask) == 0, 0)) {
+            return i + 3;
+        }
+        h = (h << 1) + table[data[i + 3]];
+        if (__builtin_expect((h & mask) == 0, 0)) {
+            return i + 4;
+        }
+    }
+    for (; i < len; i++) {
+        h = (h << 1) + table[data[i]];
+        if ((h & mask) == 0) {
+            return i + 1;
+        }
+    }
+    *hash = h;
+    return 0;
+}
+
+static size_t step_content(struct chunk_cutter *c, const uint8_t *data, size_t len, int *cut)
+{
+    size_t done = 0;
+    if (c->len < CHUNK_MIN) {
+        done = CHUNK_MIN - c->len;
+        if (done >= len) {
+            return len;
+        }
+    }
+    static const struct {
+        size_t end;
+        uint64_t mask;
+    } phases[] = {{CHUNK_NORMAL, MASK_STRICT}, {CHUNK_MAX, MASK_LOOSE}};
+    for (size_t i = 0; i < 2 && done < len; i++) {
+        if (c->len + done >= phases[i].end) {
+            continue;
+        }
+        size_t most = phases[i].end - c->len - done;
+        size_t part = len - done < most ? len - done : most;
+        size_t at = scan(c->gear->table, data + done, part, phases[i].mask, &c->hash);
+        if (at > 0) {
+            *cut = 1;
+            return done + at;
+        }
+        done += part;
+    }
+    *cut = c->len + done == CHUNK_MAX;
+    return done;
+}
+
+static int32_t emit(struct chunk_cutter *c, const uint8_t *data, size_t len, struct orch_error *err)
+{
+    c->len = 0;
+    c->carry_len = 0;
+    c->hash = 0;
+    return c->sink(c->ctx, data, len, err);
+}
+
+int32_t chunk_cutter_feed(struct chunk_cutter *c, const uint8_t *data, size_t len,
+                          struct orch_error *err)
+{
+    while (len > 0) {
+        int cut = 0;
+        size_t take = c->fixed != 0 ? step_fixed(c, len, &cut) : step_content(c, data, len, &cut);
+        c->len += take;
+        int32_t rc = ORCH_OK;
+        if (cut && c->carry_len == 0) {
+            rc = emit(c, data, take, err);
+        } else {
+            memcpy(c->carry + c->carry_len, data, take);
+            c->carry_len += take;
+            if (cut) {
+                rc = emit(c, c->carry, c->carry_len, err);
+            }
+        }
+        if (rc != ORCH_OK) {
+            return rc;
+        }
+        data += take;
+        len -= take;
+    }
+    return ORCH_OK;
+}
+
+int32_t chunk_cutter_flush(struct chunk_cutter *c, struct orch_error *err)
+{
+    if (c->carry_len == 0) {
+        return ORCH_OK;
+    }
+    return emit(c, c->carry, c->carry_len, err);
+}
+
+void chunk_cutter_skip(struct chunk_cutter *c, uint64_t len)
+{
+    if (c->fixed == 0) {
+        return;
+    }
+    if (c->head > len) {
+        c->head -= len;
+        return;
+    }
+    len -= c->head;
+    c->head = 0;
+    c->row_phase = (c->row_phase + len % c->fixed) % c->fixed;
+}

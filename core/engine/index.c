@@ -1,0 +1,342 @@
+/*
+ * index.c: the table of chunks in memory; see index.h. segment.c reads and writes the files.
+ *
+ * Entries are dense, 44 bytes each; beside them lie slots of 4 bytes (open addressing, linear
+ * probing, at most three quarters full), so that a chunk costs about 52 bytes. Nothing is ever
+ * taken out.
+ */
+#include "engine/index.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/pack.h"
+
+#define FRAME_CLAIMED UINT32_MAX    /* somebody is about to store it */
+#define FRAME_FREE (UINT32_MAX - 1) /* a claim that was let go */
+#define FRAMES_MAX (UINT32_MAX - 2)
+#define SLOT_EMPTY UINT32_MAX
+
+struct entry {
+    uint8_t id[CHUNK_ID_BYTES];
+    uint32_t frame; /* in `frames`, or FRAME_* */
+    uint32_t offset;
+    uint32_t len;
+};
+
+struct frame_entry {
+    uint64_t offset;
+    uint32_t sealed_len;
+    uint32_t plain_len;
+    uint32_t pack;
+    uint32_t codec;
+};
+
+struct index {
+    pthread_mutex_t lock;
+    struct entry *entries;
+    size_t count, capacity;
+    uint64_t placed; /* entries with a place */
+    uint32_t *slots;
+    size_t slot_count; /* a power of two */
+    struct frame_entry *frames;
+    size_t frame_count, frame_capacity;
+    struct index_pack *packs;
+    size_t pack_count, pack_capacity;
+};
+
+static int32_t no_memory(struct orch_error *err)
+{
+    return orch_fail(err, ORCH_E_NOMEM, "no memory for the index of chunks");
+}
+
+static size_t first_slot(const struct index *index, const uint8_t id[CHUNK_ID_BYTES])
+{
+    return (size_t)get_le64(id) & (index->slot_count - 1);
+}
+
+int32_t index_new(struct index **out, struct orch_error *err)
+{
+    struct index *index = calloc(1, sizeof(*index));
+    if (index == NULL) {
+        return no_memory(err);
+    }
+    index->slot_count = 1024;
+    index->slots = malloc(index->slot_count * sizeof(*index->slots));
+    if (index->slots == NULL) {
+        free(index);
+        return no_memory(err);
+    }
+    memset(index->slots, 0xff, index->slot_count * sizeof(*index->slots));
+    (void)pthread_mutex_init(&index->lock, NULL);
+    *out = index;
+    return ORCH_OK;
+}
+
+void index_close(struct index *index)
+{
+    if (index == NULL) {
+        return;
+    }
+    (void)pthread_mutex_destroy(&index->lock);
+    free(index->entries);
+    free(index->slots);
+    free(index->frames);
+    free(index->packs);
+    free(index);
+}
+
+static struct entry *lookup(const struct index *index, const uint8_t id[CHUNK_ID_BYTES])
+{
+    for (size_t at = first_slot(index, id);; at = (at + 1) & (index->slot_count - 1)) {
+        uint32_t number = index->slots[at];
+        if (number == SLOT_EMPTY) {
+            return NULL;
+        }
+        if (memcmp(index->entries[number].id, id, CHUNK_ID_BYTES) == 0) {
+            return &index->entries[number];
+        }
+    }
+}
+
+static void put_slot(struct index *index, uint32_t number)
+{
+    size_t at = first_slot(index, index->entries[number].id);
+    while (index->slots[at] != SLOT_EMPTY) {
+        at = (at + 1) & (index->slot_count - 1);
+    }
+    index->slots[at] = number;
+}
+
+static bool grow_slots(struct index *index)
+{
+    size_t wanted = index->slot_count * 2;
+    uint32_t *slots = malloc(wanted * sizeof(*slots));
+    if (slots == NULL) {
+        return false;
+    }
+    memset(slots, 0xff, wanted * sizeof(*slots));
+    free(index->slots);
+    index->slots = slots;
+    index->slot_count = wanted;
+    for (size_t i = 0; i < index->count; i++) {
+        put_slot(index, (uint32_t)i);
+    }
+    return true;
+}
+
+/* A new entry for an id that is not there; NULL when memory or numbers run out. */
+static struct entry *insert(struct index *index, const uint8_t id[CHUNK_ID_BYTES])
+{
+    if (index->count == index->capacity) {
+        size_t wanted = index->capacity == 0 ? 1024 : index->capacity + index->capacity / 2;
+        struct entry *grown = reallocarray(index->entries, wanted, sizeof(*grown));
+        if (grown == NULL) {
+            return NULL;
+        }
+        index->entries = grown;
+        index->capacity = wanted;
+    }
+    if (index->count >= SLOT_EMPTY - 1 ||
+        (index->count + 1 > index->slot_count / 4 * 3 && !grow_slots(index))) {
+        return NULL;
+    }
+    struct entry *entry = &index->entries[index->count];
+    *entry = (struct entry){.frame = FRAME_FREE};
+    memcpy(entry->id, id, CHUNK_ID_BYTES);
+    put_slot(index, (uint32_t)index->count);
+    index->count++;
+    return entry;
+}
+
+static void fill_location(const struct index *index, const struct frame_entry *frame,
+                          struct chunk_location *out)
+{
+    const struct index_pack *pack = &index->packs[frame->pack];
+    memcpy(out->pack, pack->id, PACK_ID_BYTES);
+    out->frame_offset = frame->offset;
+    out->frame_len = frame->sealed_len;
+    out->plain_len = frame->plain_len;
+    out->frame_number = (uint32_t)((uint64_t)(frame - index->frames) - pack->first_frame);
+    out->codec = frame->codec;
+    out->offset = 0;
+    out->len = frame->plain_len;
+}
+
+int32_t index_find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
+                   struct chunk_location *out)
+{
+    int32_t rc = ORCH_E_NOT_FOUND;
+    (void)pthread_mutex_lock(&index->lock);
+    const struct entry *entry = lookup(index, id);
+    if (entry != NULL && entry->frame < FRAMES_MAX) {
+        fill_location(index, &index->frames[entry->frame], out);
+        out->offset = entry->offset;
+        out->len = entry->len;
+        rc = ORCH_OK;
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+    return rc;
+}
+
+uint64_t index_chunks(struct index *index)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    uint64_t placed = index->placed;
+    (void)pthread_mutex_unlock(&index->lock);
+    return placed;
+}
+
+bool index_knows(struct index *index, const uint8_t id[CHUNK_ID_BYTES])
+{
+    (void)pthread_mutex_lock(&index->lock);
+    const struct entry *entry = lookup(index, id);
+    bool known = entry != NULL && entry->frame != FRAME_FREE;
+    (void)pthread_mutex_unlock(&index->lock);
+    return known;
+}
+
+int32_t index_claim(struct index *index, const uint8_t id[CHUNK_ID_BYTES], bool *claimed,
+                    struct orch_error *err)
+{
+    int32_t rc = ORCH_OK;
+    (void)pthread_mutex_lock(&index->lock);
+    struct entry *entry = lookup(index, id);
+    *claimed = entry == NULL || entry->frame == FRAME_FREE;
+    if (entry == NULL && (entry = insert(index, id)) == NULL) {
+        rc = no_memory(err);
+    } else if (*claimed) {
+        entry->frame = FRAME_CLAIMED;
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+    return rc;
+}
+
+void index_release_claims(struct index *index)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    for (size_t i = 0; i < index->count; i++) {
+        if (index->entries[i].frame == FRAME_CLAIMED) {
+            index->entries[i].frame = FRAME_FREE;
+        }
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+}
+
+/* Room for the frames of a table and for one pack. */
+static bool grow_packs(struct index *index, size_t frames)
+{
+    if (index->frame_capacity - index->frame_count < frames) {
+        size_t wanted = index->frame_count + frames + index->frame_count / 2;
+        struct frame_entry *grown = reallocarray(index->frames, wanted, sizeof(*grown));
+        if (grown == NULL || wanted > FRAMES_MAX) {
+            index->frames = grown == NULL ? index->frames : grown;
+            return false;
+        }
+        index->frames = grown;
+        index->frame_capacity = wanted;
+    }
+    if (index->pack_count == index->pack_capacity) {
+        size_t wanted = index->pack_capacity == 0 ? 64 : index->pack_capacity * 2;
+        struct index_pack *grown = reallocarray(index->packs, wanted, sizeof(*grown));
+        if (grown == NULL) {
+            return false;
+        }
+        index->packs = grown;
+        index->pack_capacity = wanted;
+    }
+    return true;
+}
+
+static bool add_chunks(struct index *index, const struct pack_table *table,
+                       const struct pack_frame *frame, uint32_t frame_number)
+{
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < frame->chunk_count; i++) {
+        const struct pack_chunk *chunk = &table->chunks[frame->first_chunk + i];
+        struct entry *entry = lookup(index, chunk->id);
+        if (entry == NULL && (entry = insert(index, chunk->id)) == NULL) {
+            return false;
+        }
+        if (entry->frame >= FRAMES_MAX) {
+            entry->frame = frame_number;
+            entry->offset = offset;
+            entry->len = chunk->len;
+            index->placed++;
+        }
+        offset += chunk->len;
+    }
+    return true;
+}
+
+int32_t index_add_pack(struct index *index, const struct pack_table *table, struct orch_error *err)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    bool good = grow_packs(index, table->frame_count);
+    if (good) {
+        struct index_pack *pack = &index->packs[index->pack_count];
+        memcpy(pack->id, table->id, PACK_ID_BYTES);
+        pack->kind = table->kind;
+        pack->size_bytes = table->size_bytes;
+        pack->first_frame = index->frame_count;
+        pack->frame_count = table->frame_count;
+        index->pack_count++;
+    }
+    for (size_t i = 0; good && i < table->frame_count; i++) {
+        const struct pack_frame *frame = &table->frames[i];
+        index->frames[index->frame_count] = (struct frame_entry){
+            .offset = frame->offset,
+            .sealed_len = frame->sealed_len,
+            .plain_len = frame->plain_len,
+            .pack = (uint32_t)(index->pack_count - 1),
+            .codec = frame->codec,
+        };
+        good = add_chunks(index, table, frame, (uint32_t)index->frame_count);
+        index->frame_count++;
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+    return good ? ORCH_OK : no_memory(err);
+}
+
+size_t index_pack_count(struct index *index)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    size_t count = index->pack_count;
+    (void)pthread_mutex_unlock(&index->lock);
+    return count;
+}
+
+bool index_pack_at(struct index *index, size_t number, struct index_pack *out)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    bool good = number < index->pack_count;
+    if (good) {
+        *out = index->packs[number];
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+    return good;
+}
+
+size_t index_pack_find(struct index *index, const uint8_t id[PACK_ID_BYTES])
+{
+    size_t found = SIZE_MAX;
+    (void)pthread_mutex_lock(&index->lock);
+    for (size_t i = 0; i < index->pack_count && found == SIZE_MAX; i++) {
+        found = memcmp(index->packs[i].id, id, PACK_ID_BYTES) == 0 ? i : SIZE_MAX;
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+    return found;
+}
+
+bool index_frame_at(struct index *index, const struct index_pack *pack, uint64_t number,
+                    struct chunk_location *out)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    bool good = number < pack->frame_count && pack->first_frame + number < index->frame_count;
+    if (good) {
+        fill_location(index, &index->frames[pack->first_frame + number], out);
+    }
+    (void)pthread_mutex_unlock(&index->lock);
+    return good;
+}
