@@ -14,7 +14,7 @@
 
 struct plugin_option {
     char *name;
-    uint32_t type;  /* ORCH_OPTION_STRING … */
+    uint32_t type; /* ORCH_OPTION_STRING … */
     uint32_t flags;
     char *default_value; /* or NULL */
     char *help;

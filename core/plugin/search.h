@@ -12,8 +12,8 @@
 
 /* `extra` is the value of --plugin-path (colon-separated) or NULL. *path: new memory. ORCH_E_CONFIG
  * when there is none (names the folders searched), ORCH_E_ACCESS when it is refused. */
-int32_t plugin_search(const char *extra, const char *name, char **path, struct orch_error *err)
-    ORCH_CHECKED;
+int32_t plugin_search(const char *extra, const char *name, char **path,
+                      struct orch_error *err) ORCH_CHECKED;
 
 /* Every plugin name that can be found, sorted: *names is a new zero-terminated array. */
 int32_t plugin_search_all(const char *extra, char ***names, struct orch_error *err) ORCH_CHECKED;

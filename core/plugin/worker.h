@@ -1,10 +1,19 @@
 /*
  * worker.h: a plugin at work in a process of its own, seen from the host.
  *
- * The calls follow the lifecycle in orchestrate/plugin.h. Each blocks until the worker has answered,
- * its time limit has passed, it died, or worker_cancel() was called from another thread or a signal
- * arrived. After any failure of the transport (crash, hang, protocol) the worker is dead and every
- * later call fails with ORCH_E_CRASHED; a failure that the plugin reports leaves it alive.
+ * The calls follow the lifecycle in orchestrate/plugin.h. Each blocks until the worker has
+ * answered, its time limit has passed, it died, or worker_cancel() was called from another thread
+ * or a signal arrived. After any failure of the transport (crash, hang, protocol) the worker is
+ * dead and every later call fails with ORCH_E_CRASHED; a failure that the plugin reports leaves it
+ * alive.
+ *
+ * The process is /proc/self/exe, run as `orchestrate --worker 3`: whoever links this module calls
+ * worker_main() first thing for that argument. The environment variable ORCHESTRATE_WORKER_EXE
+ * names another program, for tests. Of the environment the worker gets what programs and libraries
+ * need (spawn.c), not the runner's secrets.
+ *
+ * After a cancel (worker_cancel, or the flag in the options) thaw, resume, settle and close still
+ * run, so that things can be put in order; a cancel that comes during one of them stops it too.
  */
 #ifndef CORE_PLUGIN_WORKER_H
 #define CORE_PLUGIN_WORKER_H
@@ -18,15 +27,16 @@
 struct worker;
 
 struct worker_options {
-    const char *component;   /* for logs and the plugin; NULL: none yet (describing) */
-    const char *plugin_path; /* the shared object */
-    bool in_process;         /* a thread instead of a process: debuggers and sanitizers */
-    bool inline_data;        /* bulk data through the pipe instead of the ring; for tests */
-    int64_t call_timeout_ms; /* for every call but backup and restore; 0: 10 minutes */
+    const char *component;    /* for logs and the plugin; NULL: none yet (describing) */
+    const char *plugin_path;  /* the shared object */
+    bool in_process;          /* a thread instead of a process: debuggers and sanitizers. No time
+                                 limits, and a plugin that hangs cannot be ended */
+    bool inline_data;         /* bulk data through the pipe instead of the ring; for tests */
+    int64_t call_timeout_ms;  /* for every call but backup and restore; 0: 10 minutes */
     int64_t stall_timeout_ms; /* backup, restore: the longest time without any sign of life from the
                                  worker's side of the data flow; 0: 10 minutes */
-    int64_t job_timeout_ms;  /* backup, restore: in all; 0: none */
-    int64_t grace_ms;        /* cancel: between message, SIGTERM and SIGKILL; 0: 5 seconds */
+    int64_t job_timeout_ms;   /* backup, restore: in all; 0: none */
+    int64_t grace_ms;         /* cancel: between message, SIGTERM and SIGKILL; 0: 5 seconds */
     const volatile int *cancel; /* becomes non-zero when the run is cancelled; NULL is fine */
     /* The plugin's log lines and captured stderr; NULL: to the log of the core. Any thread. */
     void (*log)(void *ctx, uint32_t level, const char *text);
@@ -40,8 +50,7 @@ struct worker_services {
                       struct orch_error *err);
     int32_t (*done)(void *ctx, const char *action, const char *target, struct orch_error *err);
     /* ORCH_E_NOT_FOUND: this run does not bring the file. */
-    int32_t (*future_file)(void *ctx, const char *path, struct buffer *out,
-                           struct orch_error *err);
+    int32_t (*future_file)(void *ctx, const char *path, struct buffer *out, struct orch_error *err);
 };
 
 struct worker_verdict {
@@ -73,11 +82,11 @@ const struct plugin_info *worker_info(const struct worker *worker);
 /* `options` holds checked values; secrets go over the socket and are wiped after. */
 int32_t worker_open(struct worker *worker, const struct orch_options *options,
                     struct orch_error *err) ORCH_CHECKED;
-int32_t worker_probe(struct worker *worker, struct orch_probe *probe, struct orch_error *err)
-    ORCH_CHECKED;
+int32_t worker_probe(struct worker *worker, struct orch_probe *probe,
+                     struct orch_error *err) ORCH_CHECKED;
 /* A plugin without freeze: ORCH_OK, fuzzy. */
-int32_t worker_freeze(struct worker *worker, struct orch_freeze *freeze, struct orch_error *err)
-    ORCH_CHECKED;
+int32_t worker_freeze(struct worker *worker, struct orch_freeze *freeze,
+                      struct orch_error *err) ORCH_CHECKED;
 int32_t worker_thaw(struct worker *worker, struct orch_error *err) ORCH_CHECKED;
 /* `earlier` gives OBJECT events with tokens, or is NULL. `sink` gets the events, END last, and only
  * after the worker's DONE agreed with what arrived. It is called on the calling thread; `earlier`
@@ -98,6 +107,11 @@ int32_t worker_quiesce(struct worker *worker, struct orch_error *err) ORCH_CHECK
 int32_t worker_resume(struct worker *worker, struct orch_error *err) ORCH_CHECKED;
 int32_t worker_settle(struct worker *worker, const struct orch_restore *restore, uint32_t outcome,
                       struct orch_error *err) ORCH_CHECKED;
+
+/* Makes a throw-away target for a drill below `directory`; ORCH_E_UNSUPPORTED without the callback.
+ */
+int32_t worker_scratch(struct worker *worker, const char *directory,
+                       struct orch_error *err) ORCH_CHECKED;
 
 /* All facts stated so far: one JSON object, the worker's. */
 const char *worker_facts(struct worker *worker);
