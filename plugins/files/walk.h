@@ -1,0 +1,60 @@
+/*
+ * walk.h: visits the entries of file trees in bytewise order of their full names.
+ *
+ * Depth first and sorted per folder would not do: "a-b" comes before "a/c" but after "a". So each
+ * folder stands in its parent's list twice, as the entry "a" and as the descent "a/".
+ *
+ * Nothing is followed; folders are opened relative to each other, so depth has no limit but the
+ * length of a name (65,535 bytes). Memory: the names of the folders on the path.
+ */
+#ifndef PLUGINS_FILES_WALK_H
+#define PLUGINS_FILES_WALK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "pattern.h"
+#include "roots.h"
+
+/* Valid during the callback only. */
+struct walk_entry {
+    const struct root *root;
+    const uint8_t *name; /* the object's name */
+    size_t name_len;
+    int dir_fd; /* with `base` for the ...at calls */
+    const char *base;
+    const struct stat *st;
+    const uint8_t *xattrs; /* in the form of meta.h, when asked for */
+    size_t xattrs_len;
+};
+
+#define WALK_EXCLUDED 1u     /* by a pattern */
+#define WALK_VANISHED 2u     /* gone between listing and looking */
+#define WALK_UNREADABLE 3u   /* `os_errno` says why */
+#define WALK_OTHER_SYSTEM 4u /* a mounted folder that is not entered */
+
+struct walk_visitor {
+    void *ctx;
+    /* A failure stops the walk and is its result. */
+    int32_t (*entry)(void *ctx, const struct walk_entry *entry, struct orch_error *err);
+    /* Something was left out. A failure stops the walk. NULL: unreadable things are failures. */
+    int32_t (*note)(void *ctx, uint32_t what, const uint8_t *name, size_t len, int os_errno,
+                    struct orch_error *err);
+};
+
+struct walk_options {
+    const struct roots *roots;
+    const struct patterns *exclude; /* NULL for none; never applied to a root itself */
+    int one_file_system;
+    int want_xattrs;
+    int missing_root_ok; /* a root that does not exist is no entry; else a failure */
+    int skip_temporary;  /* leave out names of name_temporary() in any folder, not only the bare
+                            ones right in a root */
+};
+
+/* Walks all roots. */
+int32_t walk_roots(const struct walk_options *options, const struct walk_visitor *visitor,
+                   struct orch_error *err) ORCH_CHECKED;
+
+#endif
