@@ -14,10 +14,11 @@ enum token {
     TOKEN_NONE,
     TOKEN_NAME,
     TOKEN_ASSIGN,
-    TOKEN_VALUE,
+    TOKEN_STRING,
+    TOKEN_VALUE, /* any other value, also a whole group or list */
     TOKEN_OPEN,
     TOKEN_COMMA,
-    TOKEN_OTHER
+    TOKEN_SEMICOLON
 };
 
 /* A name that was given a value in one of the open groups. */
@@ -102,6 +103,26 @@ static bool is_name_byte(char c)
     return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '*';
 }
 
+static bool in_list(const struct scanner *s)
+{
+    return s->levels[s->depth].open == '(' || s->levels[s->depth].open == '[';
+}
+
+/* A value stands after = or :, or in a list after its bracket or a comma. Texts beside each other
+ * become one. (libconfig leaks a text that it meets where none may be.) */
+static int32_t before_value(const struct scanner *s, bool is_string)
+{
+    bool starts = s->last == TOKEN_OPEN || s->last == TOKEN_COMMA;
+    if (s->last == TOKEN_ASSIGN || (is_string && s->last == TOKEN_STRING) ||
+        (in_list(s) && starts)) {
+        return ORCH_OK;
+    }
+    return orch_fail(s->err, ORCH_E_CONFIG,
+                     in_list(s) ? "%s:%d: a comma is missing before this value"
+                                : "%s:%d: a value without a name; write  name = …;",
+                     s->path, s->line);
+}
+
 static int32_t scan_block_comment(struct scanner *s)
 {
     int start = s->line;
@@ -121,6 +142,9 @@ static int32_t scan_block_comment(struct scanner *s)
 static int32_t scan_string(struct scanner *s)
 {
     size_t start = s->at++;
+    if (before_value(s, true) != ORCH_OK) {
+        return ORCH_E_CONFIG;
+    }
     for (;;) {
         char c = peek(s, 0);
         if (c == 0 || c == '\n') {
@@ -148,7 +172,7 @@ static int32_t scan_string(struct scanner *s)
         return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: this text is longer than %zu KiB", s->path,
                          s->line, SCAN_STRING_MAX / 1024);
     }
-    s->last = TOKEN_VALUE;
+    s->last = TOKEN_STRING;
     return ORCH_OK;
 }
 
@@ -243,8 +267,11 @@ static int32_t take_float(struct scanner *s, size_t len)
 static int32_t scan_number(struct scanner *s)
 {
     size_t start = s->at;
-    int32_t rc;
+    int32_t rc = before_value(s, false);
     size_t n = float_length(s);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
     if (n > 0) {
         rc = take_float(s, n);
     } else if (peek(s, 0) == '0' && (peek(s, 1) == 'x' || peek(s, 1) == 'X') &&
@@ -291,11 +318,11 @@ static int32_t scan_name(struct scanner *s)
     bool is_word = (len == 4 && strncasecmp(s->data + start, "true", 4) == 0) ||
                    (len == 5 && strncasecmp(s->data + start, "false", 5) == 0);
     if (is_word) {
+        int32_t rc = before_value(s, false);
         s->last = TOKEN_VALUE;
-        return ORCH_OK;
+        return rc;
     }
-    char open = s->levels[s->depth].open;
-    if (s->last == TOKEN_ASSIGN || open == '(' || open == '[') {
+    if (s->last == TOKEN_ASSIGN || in_list(s)) {
         int shown = len > 40 ? 40 : (int)len;
         return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: text stands in quotes: \"%.*s\"", s->path,
                          s->line, shown, s->data + start);
@@ -344,9 +371,24 @@ static int32_t scan_open(struct scanner *s, char c)
         return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: brackets are nested more than %d deep",
                          s->path, s->line, SCAN_DEPTH_MAX);
     }
+    int32_t rc = before_value(s, false);
+    if (rc == ORCH_OK && s->levels[s->depth].open == '[') {
+        rc = orch_fail(s->err, ORCH_E_CONFIG,
+                       "%s:%d: a list in [ ] holds plain values; use ( ) for what has '%c' in it",
+                       s->path, s->line, c);
+    }
+    if (rc != ORCH_OK) {
+        return rc;
+    }
     s->levels[++s->depth] = (struct level){c, s->line, s->member_count};
     s->last = TOKEN_OPEN;
     return ORCH_OK;
+}
+
+static int32_t fail_no_value(const struct scanner *s)
+{
+    return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: %.*s has no value", s->path, s->name_line,
+                     s->name_len > 80 ? 80 : (int)s->name_len, s->data + s->name_start);
 }
 
 static int32_t scan_close(struct scanner *s, char c)
@@ -366,9 +408,44 @@ static int32_t scan_close(struct scanner *s, char c)
         return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: take away the comma before '%c'", s->path,
                          s->line, c);
     }
+    if (s->last == TOKEN_ASSIGN) {
+        return fail_no_value(s);
+    }
     s->member_count = level->first_member;
     s->depth--;
     s->last = TOKEN_VALUE;
+    return ORCH_OK;
+}
+
+static int32_t scan_assign(struct scanner *s, char c)
+{
+    if (s->last != TOKEN_NAME) {
+        return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: there is no name before '%c'", s->path,
+                         s->line, c);
+    }
+    s->at++;
+    s->last = TOKEN_ASSIGN;
+    return add_member(s);
+}
+
+static int32_t scan_separator(struct scanner *s, char c)
+{
+    if (s->last == TOKEN_ASSIGN) {
+        return fail_no_value(s);
+    }
+    if (c == ';' && in_list(s)) {
+        return orch_fail(s->err, ORCH_E_CONFIG,
+                         "%s:%d: ';' in a list that was opened at line %d; its values are "
+                         "separated by commas, and it is closed by '%c'",
+                         s->path, s->line, s->levels[s->depth].line,
+                         s->levels[s->depth].open == '(' ? ')' : ']');
+    }
+    if (s->last != TOKEN_VALUE && s->last != TOKEN_STRING) {
+        return orch_fail(s->err, ORCH_E_CONFIG, "%s:%d: there is no value before '%c'", s->path,
+                         s->line, c);
+    }
+    s->at++;
+    s->last = c == ',' ? TOKEN_COMMA : TOKEN_SEMICOLON;
     return ORCH_OK;
 }
 
@@ -386,20 +463,11 @@ static int32_t scan_punctuation(struct scanner *s, char c)
         s->at++;
         return scan_close(s, c);
     case '=':
-    case ':': {
-        s->at++;
-        int32_t rc = s->last == TOKEN_NAME ? add_member(s) : ORCH_OK;
-        s->last = TOKEN_ASSIGN;
-        return rc;
-    }
+    case ':':
+        return scan_assign(s, c);
     case ',':
-        s->at++;
-        s->last = TOKEN_COMMA;
-        return ORCH_OK;
     case ';':
-        s->at++;
-        s->last = TOKEN_OTHER;
-        return ORCH_OK;
+        return scan_separator(s, c);
     case '@':
         return orch_fail(s->err, ORCH_E_CONFIG,
                          "%s:%d: @include is not supported: each file is read by itself, and all "
@@ -415,6 +483,16 @@ static int32_t scan_punctuation(struct scanner *s, char c)
                          "%s:%d: the byte 0x%02x has no meaning here; text stands in double quotes",
                          s->path, s->line, (unsigned char)c);
     }
+}
+
+/* After a name there is nothing but its value. */
+static int32_t fail_bare_name(const struct scanner *s)
+{
+    int len = s->name_len > 80 ? 80 : (int)s->name_len;
+    return orch_fail(s->err, ORCH_E_CONFIG,
+                     "%s:%d: %.*s has no value; write  %.*s = …;  or  %.*s: { … };", s->path,
+                     s->name_line, len, s->data + s->name_start, len, s->data + s->name_start, len,
+                     s->data + s->name_start);
 }
 
 static int32_t scan_token(struct scanner *s)
@@ -437,6 +515,9 @@ static int32_t scan_token(struct scanner *s)
     }
     if (c == '/' && peek(s, 1) == '*') {
         return scan_block_comment(s);
+    }
+    if (s->last == TOKEN_NAME && c != '=' && c != ':') {
+        return fail_bare_name(s);
     }
     if (c == '"') {
         return scan_string(s);
@@ -485,6 +566,12 @@ int32_t scan_check(const char *path, const char *data, size_t len, struct orch_e
         .path = path, .data = data, .len = len, .line = 1, .last = TOKEN_NONE, .err = err};
     while (rc == ORCH_OK && s.at < s.len) {
         rc = scan_token(&s);
+    }
+    if (rc == ORCH_OK && s.last == TOKEN_NAME) {
+        rc = fail_bare_name(&s);
+    }
+    if (rc == ORCH_OK && s.last == TOKEN_ASSIGN) {
+        rc = fail_no_value(&s);
     }
     if (rc == ORCH_OK && s.depth > 0) {
         const struct level *level = &s.levels[s.depth];
