@@ -241,9 +241,27 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 33);
 }
 
+/* A string is digested as it reads, since a server may or may not compress it. */
+static uint64_t string_digest(const struct crc64 *crc, const uint8_t *value, size_t len)
+{
+    CLEANUP_BYTES struct bytes room = BYTES_INIT;
+    struct rdb_atom_string string;
+    const uint8_t *text = NULL;
+    size_t text_len = 0;
+    if (rdb_atom_string(value, len, UINT64_MAX, &string) != 1 ||
+        len - string.head < string.stored ||
+        rdb_atom_decode(value, &string, &room, &text, &text_len, NULL) != ORCH_OK) {
+        return 0;
+    }
+    return mix(crc64_update(crc, 0, text, text_len) ^ text_len);
+}
+
 uint64_t rdb_value_digest(const struct crc64 *crc, uint32_t type, const uint8_t *value, size_t len)
 {
     uint64_t kind = mix(type + 1);
+    if (type == 0) {
+        return string_digest(crc, value, len);
+    }
     if (type != 2 && type != 4) {
         return mix(crc64_update(crc, 0, value, len) ^ kind);
     }
