@@ -87,6 +87,45 @@ void index_close(struct index *index)
     free(index);
 }
 
+/* A copy of an array; NULL for an empty one, and when memory ran out (then *good becomes false). */
+static void *copy_array(const void *array, size_t count, size_t size, bool *good)
+{
+    void *copy = count == 0 ? NULL : reallocarray(NULL, count, size);
+    if (count > 0 && copy == NULL) {
+        *good = false;
+    } else if (count > 0) {
+        memcpy(copy, array, count * size);
+    }
+    return copy;
+}
+
+int32_t index_copy(struct index *index, struct index **out, struct orch_error *err)
+{
+    struct index *copy = calloc(1, sizeof(*copy));
+    bool good = true;
+    if (copy == NULL) {
+        return no_memory(err);
+    }
+    (void)pthread_mutex_init(&copy->lock, NULL);
+    (void)pthread_mutex_lock(&index->lock);
+    copy->entries = copy_array(index->entries, index->count, sizeof(*index->entries), &good);
+    copy->count = copy->capacity = index->count;
+    copy->placed = index->placed;
+    copy->slots = copy_array(index->slots, index->slot_count, sizeof(*index->slots), &good);
+    copy->slot_count = index->slot_count;
+    copy->frames = copy_array(index->frames, index->frame_count, sizeof(*index->frames), &good);
+    copy->frame_count = copy->frame_capacity = index->frame_count;
+    copy->packs = copy_array(index->packs, index->pack_count, sizeof(*index->packs), &good);
+    copy->pack_count = copy->pack_capacity = index->pack_count;
+    (void)pthread_mutex_unlock(&index->lock);
+    if (!good) {
+        index_close(copy);
+        return no_memory(err);
+    }
+    *out = copy;
+    return ORCH_OK;
+}
+
 static struct entry *lookup(const struct index *index, const uint8_t id[CHUNK_ID_BYTES])
 {
     for (size_t at = first_slot(index, id);; at = (at + 1) & (index->slot_count - 1)) {
@@ -130,7 +169,7 @@ static bool grow_slots(struct index *index)
 static struct entry *insert(struct index *index, const uint8_t id[CHUNK_ID_BYTES])
 {
     if (index->count == index->capacity) {
-        size_t wanted = index->capacity == 0 ? 1024 : index->capacity + index->capacity / 2;
+        size_t wanted = index->capacity + index->capacity / 2 + 1024;
         struct entry *grown = reallocarray(index->entries, wanted, sizeof(*grown));
         if (grown == NULL) {
             return NULL;
@@ -238,7 +277,7 @@ static bool grow_packs(struct index *index, size_t frames)
         index->frame_capacity = wanted;
     }
     if (index->pack_count == index->pack_capacity) {
-        size_t wanted = index->pack_capacity == 0 ? 64 : index->pack_capacity * 2;
+        size_t wanted = index->pack_capacity * 2 + 64;
         struct index_pack *grown = reallocarray(index->packs, wanted, sizeof(*grown));
         if (grown == NULL) {
             return false;

@@ -40,6 +40,8 @@ struct pack_table;
 
 /* An index of nothing. */
 int32_t index_new(struct index **out, struct orch_error *err) ORCH_CHECKED;
+/* A second one with the same content. */
+int32_t index_copy(struct index *index, struct index **out, struct orch_error *err) ORCH_CHECKED;
 /*
  * Takes a chunk on: *claimed becomes true when nobody has it, and then the caller has to store it;
  * false when it is in the repository or somebody else of this process is about to store it.

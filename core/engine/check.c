@@ -1,0 +1,291 @@
+/* check.c: proves that sets are whole; see check.h and checkimpl.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/checkimpl.h"
+
+void check_report(struct check *check, const char *file, const char *set, const char *component,
+                  const char *object, const char *format, ...)
+{
+    char problem[ORCH_ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(problem, sizeof(problem), format, args);
+    va_end(args);
+    struct check_finding finding = {
+        .file = file, .set = set, .component = component, .object = object, .problem = problem};
+    (void)pthread_mutex_lock(&check->lock);
+    check->result->findings++;
+    if (check->options->finding != NULL) {
+        check->options->finding(check->options->ctx, &finding);
+    }
+    (void)pthread_mutex_unlock(&check->lock);
+}
+
+bool check_wants_set(const struct check *check, const struct set *set)
+{
+    const char *const *ids = check->options->set_ids;
+    bool wanted = ids == NULL;
+    for (size_t i = 0; !wanted && ids[i] != NULL; i++) {
+        wanted = strcmp(ids[i], set->id) == 0;
+    }
+    return wanted;
+}
+
+/* A place as an id, so that an index can hold a set of places. */
+static void place_id(const uint8_t pack[PACK_ID_BYTES], uint32_t frame, uint8_t id[CHUNK_ID_BYTES])
+{
+    memset(id, 0, CHUNK_ID_BYTES);
+    memcpy(id, pack, PACK_ID_BYTES);
+    put_le32(id + PACK_ID_BYTES, frame);
+    for (size_t i = 0; i < 4; i++) { /* an index looks at the first bytes */
+        id[i] = (uint8_t)(id[i] ^ id[PACK_ID_BYTES + i]);
+    }
+}
+
+int32_t check_mark_bad(struct check *check, const uint8_t pack[PACK_ID_BYTES], uint32_t frame,
+                       struct orch_error *err)
+{
+    uint8_t id[CHUNK_ID_BYTES];
+    bool claimed = false;
+    place_id(pack, frame, id);
+    return index_claim(check->bad, id, &claimed, err);
+}
+
+bool check_is_bad(struct check *check, const struct chunk_location *place)
+{
+    uint8_t id[CHUNK_ID_BYTES];
+    place_id(place->pack, CHECK_WHOLE_PACK, id);
+    if (index_knows(check->bad, id)) {
+        return true;
+    }
+    place_id(place->pack, place->frame_number, id);
+    return index_knows(check->bad, id);
+}
+
+/* ---- documents ----------------------------------------------------------------------------- */
+
+static void damaged_file(void *ctx, const char *name, const struct orch_error *why)
+{
+    check_report(ctx, name, NULL, NULL, NULL, "%s", why->message);
+}
+
+static int32_t each_part(void *ctx, const char *name, const struct storage_stat *stat,
+                         struct orch_error *err)
+{
+    struct check *check = ctx;
+    struct part *part = NULL;
+    struct orch_error why = ORCH_ERROR_INIT;
+    (void)stat;
+    (void)err;
+    int32_t rc = part_load(check->repo, strrchr(name, '/') + 1, &part, &why);
+    if (rc != ORCH_OK) {
+        check_report(check, name, NULL, NULL, NULL, "%s", why.message);
+    }
+    part_free(part);
+    return ORCH_OK;
+}
+
+/* Documents of runs and leases: a lease may go away while it is looked at. */
+static int32_t each_control(void *ctx, const char *name, const struct storage_stat *stat,
+                            struct orch_error *err)
+{
+    struct check *check = ctx;
+    json_t *document = NULL;
+    struct orch_error why = ORCH_ERROR_INIT;
+    (void)stat;
+    (void)err;
+    int32_t rc = repo_get_document(check->repo, name, KEY_CONTROL, &document, &why);
+    if (rc != ORCH_OK && rc != ORCH_E_NOT_FOUND) {
+        check_report(check, name, NULL, NULL, NULL, "%s", why.message);
+    }
+    json_decref(document);
+    return ORCH_OK;
+}
+
+static int32_t check_documents(struct check *check, struct orch_error *err)
+{
+    struct orch_error why = ORCH_ERROR_INIT;
+    if (repo_verify_config(check->repo, &why) != ORCH_OK) {
+        check_report(check, "config", NULL, NULL, NULL, "%s", why.message);
+    }
+    int32_t rc = set_list_load(check->repo, damaged_file, check, &check->sets, err);
+    if (rc != ORCH_OK || check->options->set_ids != NULL) {
+        return rc;
+    }
+    struct storage *storage = repo_storage(check->repo);
+    rc = storage_list(storage, "parts", each_part, check, err);
+    if (rc == ORCH_OK && check->options->level == CHECK_DATA) {
+        rc = storage_list(storage, "runs", each_control, check, err);
+        if (rc == ORCH_OK) {
+            rc = storage_list(storage, "leases", each_control, check, err);
+        }
+    }
+    return rc;
+}
+
+static int32_t check_set_ids(const struct check *check, struct orch_error *err)
+{
+    const char *const *ids = check->options->set_ids;
+    for (size_t i = 0; ids != NULL && ids[i] != NULL; i++) {
+        bool found = false;
+        for (size_t j = 0; !found && j < check->sets.count; j++) {
+            found = strcmp(check->sets.sets[j]->id, ids[i]) == 0;
+        }
+        if (!found) {
+            return orch_fail(err, ORCH_E_NOT_FOUND,
+                             "set %s is not in the repository, or its manifest is damaged", ids[i]);
+        }
+    }
+    return ORCH_OK;
+}
+
+/* ---- packs that there are ------------------------------------------------------------------ */
+
+static int32_t each_pack(void *ctx, const char *name, const struct storage_stat *stat,
+                         struct orch_error *err)
+{
+    struct check *check = ctx;
+    struct check_pack pack = {.size_bytes = stat->size_bytes};
+    if (pack_name_id(name, pack.id) != ORCH_OK) {
+        return ORCH_OK; /* not one of ours */
+    }
+    if (check->pack_count == check->pack_capacity) {
+        size_t wanted = check->pack_capacity == 0 ? 256 : check->pack_capacity * 2;
+        struct check_pack *grown = reallocarray(check->packs, wanted, sizeof(*grown));
+        if (grown == NULL) {
+            return orch_fail(err, ORCH_E_NOMEM, "no memory for the list of packs");
+        }
+        check->packs = grown;
+        check->pack_capacity = wanted;
+    }
+    pack.indexed = index_pack_find(check->index, pack.id) != SIZE_MAX;
+    check->packs[check->pack_count++] = pack;
+    return ORCH_OK;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct check_pack *left = a;
+    const struct check_pack *right = b;
+    return memcmp(left->id, right->id, PACK_ID_BYTES);
+}
+
+/* Every pack that segments name must be there, as long as it was. */
+static int32_t compare_packs(struct check *check, struct orch_error *err)
+{
+    struct index_pack pack;
+    if (check->pack_count > 0) {
+        qsort(check->packs, check->pack_count, sizeof(*check->packs), by_id);
+    }
+    for (size_t i = 0; index_pack_at(check->index, i, &pack); i++) {
+        struct check_pack key;
+        char name[PACK_NAME_BYTES];
+        memcpy(key.id, pack.id, PACK_ID_BYTES);
+        pack_name(pack.id, name);
+        const struct check_pack *found =
+            check->pack_count == 0
+                ? NULL
+                : bsearch(&key, check->packs, check->pack_count, sizeof(key), by_id);
+        if (found == NULL) {
+            check_report(check, name, NULL, NULL, NULL, "the pack is missing");
+            int32_t rc = check_mark_bad(check, pack.id, CHECK_WHOLE_PACK, err);
+            if (rc != ORCH_OK) {
+                return rc;
+            }
+        } else if (found->size_bytes != pack.size_bytes) {
+            check_report(
+                check, name, NULL, NULL, NULL, "the pack has %llu bytes; the index says %llu",
+                (unsigned long long)found->size_bytes, (unsigned long long)pack.size_bytes);
+        }
+    }
+    return ORCH_OK;
+}
+
+static bool pack_listed(const struct check *check, const struct check_pack *pack)
+{
+    char name[PACK_NAME_BYTES];
+    pack_name(pack->id, name);
+    for (size_t i = 0; check->options->packs[i] != NULL; i++) {
+        if (strcmp(check->options->packs[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Decides which packs are looked at; those that some sets need are found by walking these sets. */
+static int32_t choose_packs(struct check *check, struct orch_error *err)
+{
+    const struct check_options *options = check->options;
+    int32_t rc = ORCH_OK;
+    if (options->packs == NULL && options->set_ids != NULL) {
+        rc = checkparts_run(check, true, true, err);
+    }
+    for (size_t i = 0; i < check->pack_count; i++) {
+        struct check_pack *pack = &check->packs[i];
+        if (options->packs != NULL) {
+            pack->wanted = pack_listed(check, pack);
+        } else if (options->set_ids == NULL) {
+            pack->wanted = true;
+        }
+        check->total_bytes += pack->wanted ? pack->size_bytes : 0;
+    }
+    return rc;
+}
+
+static int32_t check_content(struct check *check, struct orch_error *err)
+{
+    int32_t rc = index_open(check->repo, damaged_file, check, &check->index, err);
+    if (rc == ORCH_OK) {
+        rc = index_new(&check->bad, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = storage_list(repo_storage(check->repo), "packs", each_pack, check, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = compare_packs(check, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = checkpacks_rescue(check, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = choose_packs(check, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = checkpacks_run(check, check->options->level == CHECK_DATA, err);
+    }
+    return rc == ORCH_OK ? checkparts_run(check, true, false, err) : rc;
+}
+
+static void check_clear(struct check *check)
+{
+    if (check->rescue != check->index) {
+        index_close(check->rescue);
+    }
+    index_close(check->index);
+    index_close(check->bad);
+    free(check->packs);
+    set_list_free(&check->sets);
+    (void)pthread_mutex_destroy(&check->lock);
+}
+
+int32_t check_repository(struct repo *repo, const struct check_options *options,
+                         struct check_result *result, struct orch_error *err)
+{
+    struct check check = {.repo = repo, .options = options, .result = result};
+    memset(result, 0, sizeof(*result));
+    (void)pthread_mutex_init(&check.lock, NULL);
+    int32_t rc = check_documents(&check, err);
+    if (rc == ORCH_OK) {
+        rc = check_set_ids(&check, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = options->level == CHECK_MANIFEST ? checkparts_run(&check, false, false, err)
+                                              : check_content(&check, err);
+    }
+    check_clear(&check);
+    return rc;
+}
