@@ -1,25 +1,16 @@
 /*
- * config.c: reads conf.d: finds the files, parses each alone, merges their groups, and builds the
- * checked model. The parts are listed in config_internal.h.
+ * config.c: merges the groups of the configuration's files and builds the checked model. The parts
+ * are listed in config_internal.h.
  */
 #include "plan/config.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <openssl/evp.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "base/id.h"
 #include "plan/config_internal.h"
 #include "plan/document.h"
 #include "plan/suggest.h"
-
-#define FILES_MAX 1000
 
 /* A named member of one of the merged groups. */
 struct entry {
@@ -36,8 +27,6 @@ struct entries {
 struct loading {
     const struct config_plugins *plugins;
     struct config *config;
-    struct document **documents;
-    size_t document_count;
     struct entries repositories, components, defaults, scalars;
     struct config_common common;
     struct orch_error *err;
@@ -133,111 +122,6 @@ int32_t config_repository(const struct config *config, const char *name,
     }
     return orch_fail(err, ORCH_E_CONFIG, "there is no repository %.80s%s", name,
                      text == NULL ? "" : text);
-}
-
-/* ---- files -------------------------------------------------------------------------------- */
-
-/* Hidden files, and what editors leave behind (x.conf~, #x.conf#, .x.conf.swp), do not end so. */
-static int is_conf(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && entry->d_name[0] != '#' && len > 5 &&
-           strcmp(entry->d_name + len - 5, ".conf") == 0;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-/* Adds one file to the hash: name, length and bytes, so that no two folders look alike. */
-static int hash_file(EVP_MD_CTX *hash, const char *name, const struct document *document)
-{
-    uint8_t len[8];
-    put_le64(len, document->bytes.len);
-    return EVP_DigestUpdate(hash, name, strlen(name) + 1) == 1 &&
-           EVP_DigestUpdate(hash, len, sizeof(len)) == 1 &&
-           (document->bytes.len == 0 ||
-            EVP_DigestUpdate(hash, document->bytes.data, document->bytes.len) == 1);
-}
-
-static int32_t load_file(struct loading *l, const char *name, EVP_MD_CTX *hash)
-{
-    CLEANUP_FREE char *path = file_join(l->config->dir, name);
-    struct stat st;
-    if (path == NULL) {
-        return fail_memory(l->err);
-    }
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return ORCH_OK; /* a folder, a socket: not ours. A dangling link is an error below. */
-    }
-    int32_t rc = document_load(path, &l->documents[l->document_count], l->err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    const struct document *document = l->documents[l->document_count++];
-    return hash_file(hash, name, document)
-               ? ORCH_OK
-               : orch_fail(l->err, ORCH_E_FAILED, "cannot hash the configuration");
-}
-
-static int32_t load_files(struct loading *l, struct dirent **names, size_t count)
-{
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    l->documents = calloc(count + 1, sizeof(*l->documents));
-    int32_t rc = hash == NULL || l->documents == NULL ? fail_memory(l->err) : ORCH_OK;
-    if (rc == ORCH_OK && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
-        rc = orch_fail(l->err, ORCH_E_FAILED, "cannot hash the configuration");
-    }
-    for (size_t i = 0; rc == ORCH_OK && i < count; i++) {
-        rc = load_file(l, names[i]->d_name, hash);
-    }
-    uint8_t digest[32];
-    unsigned int len = sizeof(digest);
-    if (rc == ORCH_OK && EVP_DigestFinal_ex(hash, digest, &len) != 1) {
-        rc = orch_fail(l->err, ORCH_E_FAILED, "cannot hash the configuration");
-    }
-    EVP_MD_CTX_free(hash);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    l->config->hash = malloc(2 * sizeof(digest) + 1);
-    if (l->config->hash == NULL) {
-        return fail_memory(l->err);
-    }
-    hex_encode(digest, sizeof(digest), l->config->hash);
-    return ORCH_OK;
-}
-
-static int32_t load_folder(struct loading *l)
-{
-    const char *dir = l->config->dir;
-    struct dirent **names = NULL;
-    int count = scandir(dir, &names, is_conf, by_name);
-    if (count < 0) {
-        return orch_fail(l->err, ORCH_E_CONFIG,
-                         "cannot read the configuration folder %s: %s; say where it is by --config "
-                         "DIR",
-                         dir, strerror(errno));
-    }
-    int32_t rc;
-    if (count > FILES_MAX) {
-        rc = orch_fail(l->err, ORCH_E_CONFIG, "%s holds %d files *.conf, more than %d", dir, count,
-                       FILES_MAX);
-    } else {
-        rc = load_files(l, names, (size_t)count);
-    }
-    for (int i = 0; i < count; i++) {
-        free(names[i]);
-    }
-    free(names);
-    if (rc == ORCH_OK && l->document_count == 0) {
-        rc = orch_fail(l->err, ORCH_E_CONFIG,
-                       "the configuration folder %s holds no file *.conf; a sample comes with "
-                       "orchestrate",
-                       dir);
-    }
-    return rc;
 }
 
 /* ---- merging ------------------------------------------------------------------------------ */
@@ -527,11 +411,11 @@ static int32_t build_graph(struct loading *l)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-static int32_t build(struct loading *l)
+static int32_t build(struct loading *l, const struct config_files *files)
 {
     int32_t rc = ORCH_OK;
-    for (size_t i = 0; rc == ORCH_OK && i < l->document_count; i++) {
-        rc = gather(l, document_root(l->documents[i]));
+    for (size_t i = 0; rc == ORCH_OK && i < files->count; i++) {
+        rc = gather(l, document_root(files->documents[i]));
     }
     struct entries *all[] = {&l->repositories, &l->components, &l->defaults, &l->scalars};
     static const char *const what[] = {"repository", "component", "default", "the key"};
@@ -545,43 +429,35 @@ static int32_t build(struct loading *l)
     return rc != ORCH_OK ? rc : build_graph(l);
 }
 
-static int32_t new_config(const char *dir, struct config **out, struct orch_error *err)
+static int32_t new_config(const char *dir, const char *hash, struct config **out,
+                          struct orch_error *err)
 {
     struct config *config = calloc(1, sizeof(*config));
     if (config == NULL) {
         return fail_memory(err);
     }
     config->dir = strdup(dir);
+    config->hash = strdup(hash);
     config->priv = calloc(1, sizeof(*config->priv));
-    if (config->dir == NULL || config->priv == NULL) {
+    if (config->dir == NULL || config->hash == NULL || config->priv == NULL) {
         config_free(config);
         return fail_memory(err);
-    }
-    /* "conf.d/" and "conf.d" read the same in messages. */
-    for (size_t len = strlen(config->dir); len > 1 && config->dir[len - 1] == '/'; len--) {
-        config->dir[len - 1] = 0;
     }
     *out = config;
     return ORCH_OK;
 }
 
-int32_t config_load(const char *dir, const struct config_plugins *plugins, struct config **out,
-                    struct orch_error *err)
+int32_t config_build(const char *dir, const struct config_files *files,
+                     const struct config_plugins *plugins, struct config **out,
+                     struct orch_error *err)
 {
     CLEANUP(config_cleanup) struct config *config = NULL;
-    int32_t rc = new_config(dir, &config, err);
+    int32_t rc = new_config(dir, files->hash, &config, err);
     if (rc != ORCH_OK) {
         return rc;
     }
     struct loading l = {.plugins = plugins, .config = config, .err = err};
-    rc = load_folder(&l);
-    if (rc == ORCH_OK) {
-        rc = build(&l);
-    }
-    for (size_t i = 0; i < l.document_count; i++) {
-        document_free(l.documents[i]);
-    }
-    free(l.documents);
+    rc = build(&l, files);
     free(l.repositories.items);
     free(l.components.items);
     free(l.defaults.items);
@@ -590,4 +466,20 @@ int32_t config_load(const char *dir, const struct config_plugins *plugins, struc
         *out = steal_ptr(&config);
     }
     return rc;
+}
+
+int32_t config_load(const char *dir, const struct config_plugins *plugins, struct config **out,
+                    struct orch_error *err)
+{
+    CLEANUP(config_files_free) struct config_files files = {0};
+    CLEANUP_FREE char *folder = strdup(dir);
+    if (folder == NULL) {
+        return fail_memory(err);
+    }
+    /* "conf.d/" and "conf.d" read the same in messages. */
+    for (size_t len = strlen(folder); len > 1 && folder[len - 1] == '/'; len--) {
+        folder[len - 1] = 0;
+    }
+    int32_t rc = config_files_load(folder, &files, err);
+    return rc != ORCH_OK ? rc : config_build(folder, &files, plugins, out, err);
 }

@@ -1,11 +1,13 @@
 /*
  * config_internal.h: what the parts of the configuration share, and nobody else needs.
  *
- *   config.c            files, merging, the order of things
+ *   config.c            merging, the order of things, the graph
+ *   config_files.c      the files of conf.d
  *   config_component.c  one component: core keys, then the options that its plugin declares
  *   config_repository.c one repository
  *   config_value.c      a declared option's value, from a setting or from text
  *   config_secret.c     where secrets come from, and reading them
+ *   config_command.c    a secret from a command
  *   config_options.c    resolved options for a worker
  *   config_override.c   --target
  *   config_dirs.c       state and cache folders
@@ -37,6 +39,28 @@ struct config_common {
     int64_t rto_ms, rpo_ms, timeout_ms, stall_timeout_ms;
     uint32_t retries;
 };
+
+struct document;
+
+/* ---- config_files.c -- */
+
+/* The parsed files in name order. Initialise with {0}. */
+struct config_files {
+    struct document **documents;
+    size_t count;
+    char hash[65]; /* hex SHA-256 over names, lengths and bytes */
+};
+
+int32_t config_files_load(const char *dir, struct config_files *files,
+                          struct orch_error *err) ORCH_CHECKED;
+void config_files_free(struct config_files *files); /* also a half-filled one */
+
+/* ---- config.c -- */
+
+/* The model of files that were parsed; they may be freed afterwards. */
+int32_t config_build(const char *dir, const struct config_files *files,
+                     const struct config_plugins *plugins, struct config **out,
+                     struct orch_error *err) ORCH_CHECKED;
 
 /* ---- config_component.c -- */
 
@@ -82,13 +106,15 @@ int32_t config_secret_assign(struct config_secret *secret, const char *suffix, c
                              struct orch_error *err) ORCH_CHECKED;
 void config_secret_clear(struct config_secret *secret);
 bool config_secret_is_set(const struct config_secret *secret);
-/* Runs `command` and gives the first line it prints; killed after `limit_ms`. */
-int32_t config_secret_run(const char *command, const char *what, int64_t limit_ms, char **out,
-                          struct orch_error *err) ORCH_CHECKED;
 /* The first line of `len` bytes as a new secret; wipes nothing. */
 int32_t config_secret_first_line(const char *data, size_t len, const char *what, const char *source,
                                  char **out, struct orch_error *err) ORCH_CHECKED;
 
+/* ---- config_command.c -- */
+
+/* Runs `command` and gives the first line it prints; killed after `limit_ms`. */
+int32_t config_secret_run(const char *command, const char *what, int64_t limit_ms, char **out,
+                          struct orch_error *err) ORCH_CHECKED;
 /* ---- config_dirs.c -- */
 
 /* Fills state_dir and cache_dir where they are not configured. */
