@@ -11,12 +11,34 @@
 
 struct lease;
 
+/* How long a lease lasts and how often it is renewed. */
+struct lease_timing {
+    uint32_t ttl_ms;
+    uint32_t renew_ms; /* well below ttl_ms */
+};
+#define LEASE_TTL_MS 120000u
+#define LEASE_RENEW_MS 30000u
+
 /* Puts a lease (durably) and starts renewing it from a thread. `work` is "backup", "restore" … */
 int32_t lease_take(struct repo *repo, const char *run_id, const char *work, struct lease **out,
                    struct orch_error *err) ORCH_CHECKED;
-/* ORCH_E_TIMEOUT when it could not be renewed in time, by our monotonic clock. */
+/* The same with another timing (NULL: the usual one); for tests. */
+int32_t lease_take_timed(struct repo *repo, const char *run_id, const char *work,
+                         const struct lease_timing *timing, struct lease **out,
+                         struct orch_error *err) ORCH_CHECKED;
+/* ORCH_E_TIMEOUT when it could not be renewed in time, by our monotonic clock (which also counts
+ * while the machine sleeps). Once lost, a lease stays lost. Thread-safe. */
 int32_t lease_check(struct lease *lease, struct orch_error *err) ORCH_CHECKED;
 /* Stops the thread and removes the file. NULL is fine. */
 void lease_end(struct lease *lease);
+
+/*
+ * Who is at work: an array of {id, run_id, work, host, pid, started, started_ns, ttl_ms, renewals,
+ * stale}. Left out are leases whose process is known to be dead: it ran on this machine, and its
+ * pid is gone or another process's now. `stale`: not renewed for three times its time to live, as
+ * far as the clocks of this host and of the store agree; for display only. A damaged lease is
+ * logged and left out.
+ */
+int32_t lease_list(struct repo *repo, json_t **out, struct orch_error *err) ORCH_CHECKED;
 
 #endif

@@ -15,7 +15,7 @@
 struct part_content {
     uint8_t catalogue_root[CHUNK_ID_BYTES];
     uint64_t objects;
-    uint64_t object_bytes; /* logical, holes included */
+    uint64_t object_bytes;     /* logical, holes included */
     struct part_layer *layers; /* owned by the part */
     size_t layer_count;
     uint64_t records;
@@ -46,10 +46,10 @@ struct part {
     char plugin[64];
     char plugin_version[64];
     uint32_t data_format;
-    char type[16];        /* "full", "incremental" … */
+    char type[16];         /* "full", "incremental" … */
     char earlier[ID_TEXT]; /* id of the part it was compared with, or "" */
-    uint32_t consistency; /* ORCH_CONSISTENCY_* */
-    int64_t frozen_ns;    /* wall clock at the freeze */
+    uint32_t consistency;  /* ORCH_CONSISTENCY_* */
+    int64_t frozen_ns;     /* wall clock at the freeze */
     int64_t started_ns, finished_ns;
     char source_version[64];
     char source_identity[256];
@@ -60,9 +60,9 @@ struct part {
 
 /* Writes parts/ID; fills part->id. Not durable before a barrier. */
 int32_t part_store(struct repo *repo, struct part *part, struct orch_error *err) ORCH_CHECKED;
-int32_t part_load(struct repo *repo, const char *id, struct part **out, struct orch_error *err)
-    ORCH_CHECKED;
-void part_free(struct part *part); /* a part from part_load; NULL is fine */
+int32_t part_load(struct repo *repo, const char *id, struct part **out,
+                  struct orch_error *err) ORCH_CHECKED;
+void part_free(struct part *part);  /* a part from part_load; NULL is fine */
 void part_clear(struct part *part); /* what a caller-owned part owns */
 void part_cleanup(struct part **slot);
 

@@ -1,5 +1,6 @@
 /*
- * set.h: manifests. File sets/TIMESTAMP-ID; nothing but this file makes a set exist.
+ * set.h: manifests. File sets/NAME, the name being a timestamp; nothing but this file makes a set
+ * exist.
  */
 #ifndef CORE_ENGINE_SET_H
 #define CORE_ENGINE_SET_H
@@ -11,7 +12,7 @@ enum set_state { SET_COMPLETED, SET_PARTIAL };
 struct set_component {
     char name[64];
     char plugin[64];
-    bool good;             /* false: failed, `error` says why and there is no part */
+    bool good; /* false: failed, `error` says why and there is no part */
     char part[ID_TEXT];
     uint32_t consistency;
     uint64_t items, size_bytes;
@@ -21,7 +22,7 @@ struct set_component {
 
 struct set {
     char id[ID_TEXT];
-    char name[32];  /* 20260131_120000, UTC; unique within the repository by a suffix -2, -3 … */
+    char name[32]; /* 20260131_120000, UTC; unique within the repository by a suffix -2, -3 … */
     char type[16];
     char label[128];
     enum set_state state;
@@ -57,8 +58,8 @@ void set_list_free(struct set_list *list);
  * list. ORCH_E_NOT_FOUND, or ORCH_E_INVALID when a prefix fits several (they are named).
  */
 int32_t set_find(const struct set_list *list, const char *text, const char *const *components,
-                 size_t component_count, const struct set **out, struct orch_error *err)
-    ORCH_CHECKED;
+                 size_t component_count, const struct set **out,
+                 struct orch_error *err) ORCH_CHECKED;
 
 const struct set_component *set_component_find(const struct set *set, const char *name);
 
