@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "xattr.h"
@@ -123,4 +125,29 @@ int apply_to_name(int dir_fd, const char *base, const struct meta *meta,
 {
     struct target target = {.fd = -1, .dir_fd = dir_fd, .base = base};
     return apply(&target, meta, report, act);
+}
+
+static int has_xattr(const struct meta *meta, const char *name)
+{
+    size_t at = 0;
+    struct meta_xattr xattr;
+    while (meta_xattr_next(meta->xattrs, meta->xattrs_len, &at, &xattr) > 0) {
+        if (xattr.name_len == strlen(name) && memcmp(xattr.name, name, xattr.name_len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void apply_shed_xattrs(int fd, const struct meta *meta)
+{
+    char list[4096];
+    ssize_t len = flistxattr(fd, list, sizeof(list));
+    for (ssize_t at = 0; at < len; at += (ssize_t)strlen(list + at) + 1) {
+        const char *name = list + at;
+        if ((strncmp(name, "user.", 5) == 0 || strncmp(name, "system.posix_acl_", 17) == 0) &&
+            !has_xattr(meta, name)) {
+            (void)fremovexattr(fd, name);
+        }
+    }
 }

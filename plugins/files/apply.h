@@ -24,4 +24,8 @@ int apply_to_fd(int fd, const struct meta *meta, struct apply_report *report, co
 int apply_to_name(int dir_fd, const char *base, const struct meta *meta,
                   struct apply_report *report, const char **act);
 
+/* Takes user attributes and ACLs off that `meta` does not have: left by the file that was there, or
+ * inherited from a folder's default ACL. What cannot be removed stays. */
+void apply_shed_xattrs(int fd, const struct meta *meta);
+
 #endif

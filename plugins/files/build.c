@@ -641,6 +641,9 @@ int32_t build_apply_root(struct build *build, size_t root, int fd, const char *p
         int32_t rc =
             meta_decode(later_more(build, later), later->more_len, META_KIND_FOLDER, &meta, err);
         const char *act = "";
+        if (rc == ORCH_OK) {
+            apply_shed_xattrs(fd, &meta);
+        }
         int error = rc == ORCH_OK ? apply_to_fd(fd, &meta, &build->report, &act) : 0;
         return error == 0 ? rc : orch_fail_errno(err, error, "cannot %s %s", act, path);
     }

@@ -11,6 +11,7 @@
 
 #include "files/cleanup.h"
 #include "files/facts.h"
+#include "files/judge.h"
 #include "files/name.h"
 #include "files/place.h"
 #include "files/tally.h"
@@ -29,56 +30,6 @@ static int32_t refuse(const struct preflight *preflight, const char *code, const
                       struct orch_error *err, const char *message)
 {
     return orch_judge(preflight->host, ORCH_VERDICT_REFUSE, 0, code, subject, err, "%s", message);
-}
-
-static int32_t judge_request(const struct preflight *preflight, const struct orch_restore *restore,
-                             struct orch_error *err)
-{
-    int32_t rc = ORCH_OK;
-    if (restore->strategy != ORCH_STRATEGY_REPLACE) {
-        rc = refuse(preflight, "strategy", NULL, err,
-                    "the volumes plugin restores by the strategy replace only");
-    }
-    if (rc == ORCH_OK && restore->select_count > 0) {
-        rc = refuse(preflight, "select", NULL, err,
-                    "the volumes plugin restores whole paths only, not selected files: restore to "
-                    "another place with --target COMPONENT.root=DIR and take them from there");
-    }
-    if (rc == ORCH_OK && restore->data_format != VOLUMES_FORMAT) {
-        rc = orch_judge(preflight->host, ORCH_VERDICT_REFUSE, 0, "data-format", NULL, err,
-                        "the part is of data format %u; this plugin reads %u", restore->data_format,
-                        VOLUMES_FORMAT);
-    }
-    return rc;
-}
-
-static int32_t judge_paths(const struct preflight *preflight, const char *facts_json,
-                           struct orch_error *err)
-{
-    const struct roots *roots = &preflight->volumes->roots;
-    CLEANUP_FREE char *missing = facts_path_missing(facts_json, roots);
-    if (missing != NULL) {
-        return orch_judge(preflight->host, ORCH_VERDICT_REFUSE, 0, "paths-differ", missing, err,
-                          "the backup holds %s, which is not among the component's paths: add it "
-                          "to restore this set",
-                          missing);
-    }
-    for (size_t i = 0; i < roots->count; i++) {
-        if (!facts_have_path(facts_json, &roots->items[i])) {
-            int32_t rc = orch_judge(
-                preflight->host, ORCH_VERDICT_WARN, 0, "path-not-in-set", roots->items[i].path, err,
-                "%s is not in this backup and stays as it is", roots->items[i].path);
-            if (rc != ORCH_OK) {
-                return rc;
-            }
-        }
-    }
-    return ORCH_OK;
-}
-
-static int lies_within(const char *inner, const char *outer)
-{
-    return name_is_within((const uint8_t *)inner, strlen(inner), outer, strlen(outer));
 }
 
 /* What is live at a root's place, and whether it can be moved away. */
@@ -129,20 +80,16 @@ static int32_t judge_live(const struct preflight *preflight, const struct root *
 static int32_t judge_root(const struct preflight *preflight, const struct root *root,
                           const struct place *place, struct orch_error *err)
 {
-    const char *work = preflight->volumes->work_dir;
     if (strcmp(root->path, "/") == 0) {
         return refuse(preflight, "target-is-root", "/", err,
                       "/ cannot be replaced while it is in use: restore to another place with the "
                       "option root");
     }
-    if (work != NULL && (lies_within(root->path, work) || lies_within(work, root->path))) {
-        return orch_judge(preflight->host, ORCH_VERDICT_REFUSE, 0, "target-is-work-dir", root->path,
-                          err,
-                          "%s and the folder in which orchestrate keeps its state (%s) lie inside "
-                          "each other",
-                          root->path, work);
+    int refused = 0;
+    int32_t rc = judge_work_dir(preflight->host, root, preflight->volumes->work_dir, &refused, err);
+    if (rc == ORCH_OK && !refused) {
+        rc = judge_live(preflight, root, place, err);
     }
-    int32_t rc = judge_live(preflight, root, place, err);
     if (rc == ORCH_OK && preflight->sums.xattrs > 0 && !place->has_xattrs) {
         rc = orch_judge(preflight->host, ORCH_VERDICT_WARN, 0, "no-xattrs", root->path, err,
                         "the backup holds extended attributes or ACLs, which the file system of %s "
@@ -287,7 +234,7 @@ int32_t volumes_preflight(const struct volumes *volumes, const struct orch_resto
                           struct orch_error *err)
 {
     struct preflight preflight = {.volumes = volumes, .host = volumes->host};
-    int32_t rc = judge_request(&preflight, restore, err);
+    int32_t rc = judge_request(preflight.host, restore, "volumes", VOLUMES_FORMAT, err);
     if (rc != ORCH_OK) {
         return rc;
     }
@@ -295,7 +242,7 @@ int32_t volumes_preflight(const struct volumes *volumes, const struct orch_resto
     if (tally_from_facts(restore->facts_json, &preflight.sums, &why) != ORCH_OK) {
         return refuse(&preflight, "facts", NULL, err, why.message);
     }
-    rc = judge_paths(&preflight, restore->facts_json, err);
+    rc = judge_paths(preflight.host, restore->facts_json, &volumes->roots, err);
     if (rc == ORCH_OK) {
         rc = facts_roots(restore->facts_json, &volumes->roots, &preflight.roots, err);
     }
