@@ -30,6 +30,7 @@
 #define OP_SELECT 254
 #define OP_EOF 255
 
+#define MAGIC_LEN 5
 #define HEADER_LEN 9 /* REDIS0010 */
 #define AUX_MAX (UINT64_C(1) << 20)
 
@@ -101,15 +102,16 @@ static void take(struct rdb *rdb, const uint8_t *p, size_t len)
 static int32_t header(struct rdb *rdb, const uint8_t *p, size_t len, size_t *used,
                       struct rdb_event *event, struct orch_error *err)
 {
-    static const char MAGIC[] = "REDIS";
-    size_t have = len < sizeof(MAGIC) - 1 ? len : sizeof(MAGIC) - 1;
-    if (memcmp(p, MAGIC, have) != 0) {
-        if (have >= 5 && memcmp(p, "VALKE", 5) == 0) {
-            return orch_fail(err, ORCH_E_VERSION,
-                             "the server writes Valkey's own dump format (Valkey 9 and newer), "
-                             "which this plugin does not read; set method = \"scan\"");
+    size_t have = len < MAGIC_LEN ? len : MAGIC_LEN;
+    if (memcmp(p, "REDIS", have) != 0) {
+        if (memcmp(p, "VALKE", have) != 0) {
+            return corrupt(rdb, "it does not begin with REDIS", err);
         }
-        return corrupt(rdb, "it does not begin with REDIS", err);
+        return have < MAGIC_LEN
+                   ? RDB_MORE
+                   : orch_fail(err, ORCH_E_VERSION,
+                               "the server writes Valkey's own dump format (Valkey 9 and newer), "
+                               "which this plugin does not read yet");
     }
     if (len < HEADER_LEN) {
         return RDB_MORE;
