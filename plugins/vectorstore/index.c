@@ -134,6 +134,26 @@ static int32_t link_to(int dir, const char *name, int fd, struct orch_error *err
 }
 
 /*
+ * FAISS tells on standard output where it looks for on-disk lists. That may be somebody's document:
+ * for this one call, what it prints goes to standard error.
+ */
+static int32_t read_quietly(const char *path, int flags, FaissIndex **out, struct orch_error *err)
+{
+    (void)fflush(stdout);
+    int kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (kept >= 0) {
+        (void)dup2(STDERR_FILENO, STDOUT_FILENO);
+    }
+    int32_t rc = faiss_read_index_fname(path, flags, out) == 0 ? ORCH_OK : faiss_failed(err);
+    (void)fflush(stdout);
+    if (kept >= 0) {
+        (void)dup2(kept, STDOUT_FILENO);
+        (void)close(kept);
+    }
+    return rc;
+}
+
+/*
  * FAISS finds on-disk lists by a name beside the index. Both are open files here, perhaps without a
  * name any more: so it is given a folder with a link to each.
  */
@@ -160,9 +180,8 @@ static int32_t load_linked(int fd, int lists, const char *ondisk, const char *wo
         rc = link_to(dir, base, lists, err);
     }
     (void)snprintf(path, sizeof(path), "%s/%s", folder, LINK_NAME);
-    if (rc == ORCH_OK &&
-        faiss_read_index_fname(path, IO_READ_ONLY | IO_ONDISK_SAME_DIR, out) != 0) {
-        rc = faiss_failed(err);
+    if (rc == ORCH_OK) {
+        rc = read_quietly(path, IO_READ_ONLY | IO_ONDISK_SAME_DIR, out, err);
     }
     if (dir >= 0) {
         (void)unlinkat(dir, LINK_NAME, 0);

@@ -149,7 +149,7 @@ static int32_t bind_by_folder(const struct tree *tree, struct stores *stores, si
     for (size_t i = 0; i < stores->count; i++) {
         here += (size_t)in_folder(tree->entries[stores->list[i].index].name, name, len);
     }
-    if (here == 0 || (len == 0 && (here != 1 || folder_len(name) != 0))) {
+    if (here == 0 || (len == 0 && (stores->count != 1 || folder_len(name) != 0))) {
         return ORCH_OK;
     }
     for (size_t i = 0; i < stores->count; i++) {

@@ -5,8 +5,8 @@
  *     DIR/name/index.faiss with all in DIR/name           store "name"
  *
  * A file belongs to the index in its folder that has the same stem; else to all indexes of the
- * nearest folder above it that has any. Of the component's folder itself, only files directly in
- * it belong to its index, and only when that is alone there.
+ * nearest folder above it that has any. Files directly in the component's folder belong to an index
+ * there by stem alone, unless it is the only store of all.
  */
 #ifndef VECTORSTORE_STORES_H
 #define VECTORSTORE_STORES_H
