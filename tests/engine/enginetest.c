@@ -5,16 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-
 static const uint8_t key[KEY_BYTES] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+void et_ok_at(int32_t rc, const struct orch_error *err, const char *file, int line)
+{
+    if (rc != ORCH_OK) {
+        fprintf(stderr, "%s:%d: %s (%d)\n", file, line, err->message, (int)rc);
+        ck_abort_msg("%s:%d: %s (%d)", file, line, err->message, (int)rc);
+    }
+}
 
 void et_repo_make(struct et_repo *r, bool encrypted)
 {
     struct orch_error err = ORCH_ERROR_INIT;
     memset(r, 0, sizeof(*r));
     strcpy(r->dir, "/tmp/orch-engine-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(r->dir));
+    if (mkdtemp(r->dir) == NULL) {
+        ck_abort_msg("cannot make a folder below /tmp");
+    }
     struct repo_create_options options = {.encrypted = encrypted};
     options.unlock.key = encrypted ? key : NULL;
     et_ok(storage_open(r->dir, true, &r->storage, &err), err);
@@ -28,7 +36,9 @@ void et_repo_remove(struct et_repo *r)
     repo_close(r->repo);
     storage_close(r->storage);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
-    ck_assert_int_eq(system(command), 0);
+    if (system(command) != 0) {
+        ck_abort_msg("cannot remove %s", r->dir);
+    }
 }
 
 uint64_t et_random_next(struct et_random *random)
@@ -148,35 +158,4 @@ void et_backup(struct repo *repo, const struct writer_options *options, const st
     et_ok(writer_finish(writer, &err), err);
     writer_close(writer);
     index_close(index);
-}
-
-void et_store_set(struct repo *repo, struct part *part, const char *component, char id[ID_TEXT])
-{
-    struct orch_error err = ORCH_ERROR_INIT;
-    strcpy(part->component, component);
-    strcpy(part->plugin, "test");
-    strcpy(part->plugin_version, "1");
-    strcpy(part->type, "full");
-    if (part->facts_json == NULL) {
-        part->facts_json = strdup("{}");
-    }
-    et_ok(part_store(repo, part, &err), err);
-    struct set_component entry = {.good = true};
-    static char *none[1] = {NULL};
-    strcpy(entry.name, component);
-    strcpy(entry.plugin, "test");
-    strcpy(entry.part, part->id);
-    entry.items = part->content.objects + part->content.records;
-    entry.size_bytes = part->content.object_bytes + part->content.record_bytes;
-    entry.depends_on = none;
-    struct set set = {.state = SET_COMPLETED, .started_ns = clock_wall_ns()};
-    strcpy(set.type, "full");
-    ck_assert_int_eq(id_new(set.run_id, &err), ORCH_OK);
-    strcpy(set.host, "test");
-    strcpy(set.program_version, "0");
-    set.finished_ns = set.started_ns;
-    set.components = &entry;
-    set.component_count = 1;
-    et_ok(set_store(repo, &set, &err), err);
-    strcpy(id, set.id);
 }

@@ -12,9 +12,9 @@
 #include "engine/set.h"
 #include "engine/writer.h"
 
-/* Fails the test with the error's message. */
-#define et_ok(rc, err) ck_assert_msg((rc) == ORCH_OK, "%s (%d)", (err).message, (int)(err).code)
-
+/* Fails the test with the error's message. Outside of a test (the bench) it ends the program. */
+#define et_ok(rc, err) et_ok_at((rc), &(err), __FILE__, __LINE__)
+void et_ok_at(int32_t rc, const struct orch_error *err, const char *file, int line);
 struct et_repo {
     char dir[64];
     struct storage *storage;
