@@ -166,6 +166,12 @@ int32_t context_open_repository(struct run_context *ctx, const char *name, struc
         rc = repo_open(ctx->storage, &unlock, found ? &known : NULL, &ctx->repo, err);
     }
     explicit_bzero(key, sizeof(key));
+    if (rc == ORCH_E_REFUSED) {
+        (void)orch_wrap(err,
+                        "refused (what this client remembers is in %s; remove that file only if "
+                        "the change was yours)",
+                        path);
+    }
     if (rc == ORCH_OK && ctx->repository->encrypted && !repo_encrypted(ctx->repo)) {
         rc = orch_fail(err, ORCH_E_REFUSED,
                        "repository %s is not encrypted, though the configuration says it is; if "
