@@ -55,8 +55,9 @@ int32_t catalog_sequences(struct link *link, json_t **out, struct orch_error *er
 #define CATALOG_ACL_JSON(acl)                                                                      \
     "(SELECT CASE WHEN " acl " IS NULL THEN NULL ELSE coalesce(json_agg(json_build_object("        \
     "'role', CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee) END, "              \
-    "'privilege', x.privilege_type, 'grantable', x.is_grantable) "                                 \
-    "ORDER BY x.grantee, x.privilege_type), '[]') END FROM aclexplode(" acl ") AS x)"
+    "'privilege', x.privilege, 'grantable', x.grantable) ORDER BY x.place), '[]') END "            \
+    "FROM aclexplode(" acl                                                                         \
+    ") WITH ORDINALITY AS x (grantor, grantee, privilege, grantable, place))"
 
 /* "public.users" with odd bytes escaped: the key of a table or sequence in the facts. */
 char *catalog_key(const char *schema, const char *name);
