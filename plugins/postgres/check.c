@@ -198,6 +198,14 @@ static int32_t judge_roles(struct judge *j, struct orch_error *err)
             "tablespaces", ORCH_VERDICT_REFUSE, "the target lacks tablespaces that tables use: ",
             ": create them first (CREATE TABLESPACE …)", err);
     }
+    if (rc == ORCH_OK) {
+        rc =
+            refuse_names(j, "database",
+                         "SELECT t.name FROM (SELECT $1::json ->> 'tablespace') AS t (name)"
+                         " WHERE NOT EXISTS (SELECT FROM pg_tablespace p WHERE p.spcname = t.name)",
+                         "tablespaces", ORCH_VERDICT_WARN, "the target has no tablespace ",
+                         ", in which the database was; it will be in the default one", err);
+    }
     return rc;
 }
 

@@ -83,7 +83,8 @@ int32_t database_create(struct link *link, const char *name, const json_t *facts
     text_identifier(&sql, facts_database(facts, "owner"));
     add_option(&sql, "ENCODING", facts_database(facts, "encoding"));
     add_locale(&sql, facts, link_major(link));
-    if (has_tablespace != NULL) {
+    /* The default is named by nobody: naming it takes a privilege that using it does not. */
+    if (has_tablespace != NULL && strcmp(tablespace, "pg_default") != 0) {
         text_add(&sql, " TABLESPACE ");
         text_identifier(&sql, tablespace);
     }
@@ -294,10 +295,30 @@ static int32_t try_swap(struct link *link, struct link *helper, const char *live
     return rc;
 }
 
+/* No waiting ends a prepared transaction. */
+static int32_t refuse_prepared(struct link *link, const char *live, struct orch_error *err)
+{
+    CLEANUP_FREE char *name = NULL;
+    const char *params[] = {live};
+    int32_t rc = link_value(link, "SELECT gid FROM pg_prepared_xacts WHERE database = $1 LIMIT 1",
+                            1, params, &name, err);
+    if (rc == ORCH_OK && name != NULL) {
+        rc = orch_fail(err, ORCH_E_REFUSED,
+                       "database %s has prepared transaction '%s' and cannot be renamed: commit "
+                       "or roll it back",
+                       live, name);
+    }
+    return rc;
+}
+
 int32_t database_swap(struct link *link, struct link *helper, const char *live, const char *away,
                       const char *fresh, struct orch_error *err)
 {
-    int32_t rc = ORCH_E_BUSY;
+    int32_t rc = refuse_prepared(link, live, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    rc = ORCH_E_BUSY;
     for (int i = 0; i < SWAP_TRIES && rc == ORCH_E_BUSY; i++) {
         rc = try_swap(link, helper, live, away, fresh, err);
     }
