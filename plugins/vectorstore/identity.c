@@ -275,6 +275,31 @@ static int32_t read_file(const struct orch_host *host, const char *path, int fut
     return read_live(path, text, size, len, err);
 }
 
+/* Puts what the source says over what the options declare. A revision belongs to its model: that of
+ * the options does not go with another model. */
+static void merge(const struct contract *said, struct contract *contract)
+{
+    if (said->model[0] != 0 && strcmp(said->model, contract->model) != 0) {
+        contract->revision[0] = 0;
+    }
+    const struct {
+        const char *from;
+        char *to;
+    } texts[] = {
+        {said->provider, contract->provider}, {said->model, contract->model},
+        {said->revision, contract->revision}, {said->pooling, contract->pooling},
+        {said->prefix, contract->prefix},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].from[0] != 0) {
+            memcpy(texts[i].to, texts[i].from, CONTRACT_TEXT);
+        }
+    }
+    contract->dimension = said->dimension < 0 ? contract->dimension : said->dimension;
+    contract->metric = said->metric < 0 ? contract->metric : said->metric;
+    contract->normalised = said->normalised < 0 ? contract->normalised : said->normalised;
+}
+
 /* An identity source that says something else than the options do is worth a line. */
 static void compare(const struct orch_host *host, const struct settings *settings,
                     const struct contract *contract)
@@ -310,8 +335,14 @@ int32_t identity_resolve(const struct orch_host *host, const struct settings *se
         rc = command_run(settings->identity_command, settings->identity_timeout_ms, text,
                          IDENTITY_MAX, &len, err);
     }
+    struct contract said;
+    contract_clear(&said);
     if (rc == ORCH_OK) {
-        rc = identity_parse(text, len, settings->identity_key, origin, contract, err);
+        rc = identity_parse(text, len, settings->identity_key, origin, &said, err);
+    }
+    if (rc == ORCH_OK) {
+        merge(&said, contract);
+        rc = contract_check(contract, err);
     }
     if (rc == ORCH_OK) {
         compare(host, settings, contract);
