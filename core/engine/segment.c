@@ -202,14 +202,16 @@ int32_t segment_load(struct repo *repo, const char *name, struct segment *out,
 {
     CLEANUP_BUFFER struct buffer file = BUFFER_INIT;
     memset(out, 0, sizeof(*out));
+    if (buffer_reserve(&file, HEADER_BYTES) == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for index segment %s", name);
+    }
     int32_t rc = storage_read(repo_storage(repo), name, SEGMENT_MAX, &file, err);
     if (rc == ORCH_OK && (strlen(name) != 6 + 2 * SEGMENT_ID_BYTES || file.len == 0)) {
         rc = orch_fail(err, ORCH_E_CORRUPT, "it is empty, or has a name that no segment has");
-    }
-    if (rc == ORCH_OK) {
+    } else if (rc == ORCH_OK) {
         rc = open_file(repo, name, &file, out, err);
     } else {
-        return rc;
+        return rc; /* the storage has named it */
     }
     return rc == ORCH_OK ? rc : orch_wrap(err, "index segment %s", name);
 }

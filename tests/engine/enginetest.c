@@ -1,9 +1,11 @@
 /* enginetest.c: see enginetest.h. */
 #include "enginetest.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const uint8_t key[KEY_BYTES] = {1, 2, 3, 4, 5, 6, 7, 8};
 
@@ -38,6 +40,19 @@ void et_repo_remove(struct et_repo *r)
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
     if (system(command) != 0) {
         ck_abort_msg("cannot remove %s", r->dir);
+    }
+}
+
+void et_flip(const struct et_repo *r, const char *name, uint64_t offset, unsigned bit)
+{
+    char path[512];
+    uint8_t byte = 0;
+    (void)snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    bool good = fd >= 0 && pread(fd, &byte, 1, (off_t)offset) == 1;
+    byte ^= (uint8_t)(1u << bit);
+    if (!good || pwrite(fd, &byte, 1, (off_t)offset) != 1 || close(fd) != 0) {
+        ck_abort_msg("cannot change byte %llu of %s", (unsigned long long)offset, path);
     }
 }
 

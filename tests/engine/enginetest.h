@@ -25,6 +25,9 @@ struct et_repo {
 void et_repo_make(struct et_repo *r, bool encrypted);
 void et_repo_remove(struct et_repo *r);
 
+/* Changes one bit of a byte of a file where it stands. */
+void et_flip(const struct et_repo *r, const char *name, uint64_t offset, unsigned bit);
+
 /* A small fast generator, so that tests repeat. */
 struct et_random {
     uint64_t state;
