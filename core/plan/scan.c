@@ -215,9 +215,8 @@ static int32_t take_integer(struct scanner *s, size_t len, bool is_hex)
     text[len] = 0;
     s->at += len;
     bool is_long = peek(s, 0) == 'L';
-    while (is_long && peek(s, 0) == 'L') {
-        s->at++;
-    }
+    s->at += is_long;
+    s->at += is_long && peek(s, 0) == 'L'; /* 5LL is the same */
     return check_integer(s, text, is_hex, is_long);
 }
 

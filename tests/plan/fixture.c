@@ -33,7 +33,7 @@ static const struct {
      {{"paths", ORCH_OPTION_PATH_LIST, R, NULL, "configuration files"},
       {"exclude", ORCH_OPTION_STRING_LIST, 0, "", "patterns to leave out"},
       {"check_command", ORCH_OPTION_STRING, 0, NULL, "run after a restore"},
-      {"keep_aside", ORCH_OPTION_BOOLEAN, 0, "true", "keep the old copy"}}},
+      {"aside_keep", ORCH_OPTION_INTEGER, 0, "3", "how many old copies are kept"}}},
     {"postgres",
      {{"conninfo", ORCH_OPTION_STRING, R, NULL, "how libpq finds the database"},
       {"mode", ORCH_OPTION_STRING, 0, "logical", "how to back up"},

@@ -32,6 +32,7 @@ static const struct wrong table[] = {
     {"a = 9223372036854775808L;", 1, "does not fit into 64 bits"},
     {"a = 0xffffffffffffffffL;", 1, "does not fit into 64 bits"},
     {"a = 99999999999999999999999999999999999999999999999999999999999999999;", 1, "would wrap"},
+    {"a = 9LLL;", 1, "9LLL is no number"},
     {"a = 1.0e999;", 1, "too large"},
     {"\na = \"never closed;\nb = 1;", 2, "not closed"},
     {"/* a\n b\n", 1, "comment is not closed"},
