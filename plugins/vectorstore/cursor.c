@@ -126,3 +126,15 @@ int32_t cursor_skip(struct cursor *cursor, uint64_t count, uint64_t each, struct
     cursor->at += bytes;
     return ORCH_OK;
 }
+
+int32_t cursor_skip_vector(struct cursor *cursor, uint64_t each, uint64_t *count,
+                           struct orch_error *err)
+{
+    int32_t rc = cursor_take(cursor, count, sizeof(*count), err);
+    return rc != ORCH_OK ? rc : cursor_skip(cursor, *count, each, err);
+}
+
+int32_t cursor_bad(struct orch_error *err, const char *what)
+{
+    return orch_fail(err, ORCH_E_CORRUPT, "%s; the index file is damaged or cut short", what);
+}

@@ -33,4 +33,12 @@ int32_t cursor_peek(const struct cursor *cursor, uint64_t at, void *out, size_t 
 int32_t cursor_skip(struct cursor *cursor, uint64_t count, uint64_t each,
                     struct orch_error *err) ORCH_CHECKED;
 
+/* Passes over a vector as FAISS writes it: a count (put into *count) and elements of `each` bytes.
+ */
+int32_t cursor_skip_vector(struct cursor *cursor, uint64_t each, uint64_t *count,
+                           struct orch_error *err) ORCH_CHECKED;
+
+/* ORCH_E_CORRUPT, with what is wrong. */
+int32_t cursor_bad(struct orch_error *err, const char *what);
+
 #endif

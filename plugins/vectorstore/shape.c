@@ -2,13 +2,13 @@
 #include "shape.h"
 
 #include "cursor.h"
+#include "hnsw.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define DEPTH_MAX 4 /* a map over a graph over codes, with one to spare */
-#define GRAPH_LEVELS_MAX 1024
 
 /* The header that every index begins with. */
 struct head {
@@ -41,11 +41,6 @@ const char *shape_metric_name(int32_t metric)
     return metric >= 20 && metric < 23 ? more[metric - 20] : "unknown";
 }
 
-static int32_t bad(struct orch_error *err, const char *what)
-{
-    return orch_fail(err, ORCH_E_CORRUPT, "%s; the index file is damaged or cut short", what);
-}
-
 static int32_t read_head(struct cursor *c, struct head *head, struct orch_error *err)
 {
     int64_t dummy[2];
@@ -71,24 +66,17 @@ static int32_t read_head(struct cursor *c, struct head *head, struct orch_error 
     }
     if (head->d <= 0 || head->d > SHAPE_DIMENSION_MAX || head->ntotal < 0 ||
         head->ntotal > INT64_C(1) << 40 || head->metric < 0 || head->trained > 1) {
-        return bad(err, "the header makes no sense");
+        return cursor_bad(err, "the header makes no sense");
     }
     return ORCH_OK;
-}
-
-/* Passes over a vector of elements of `each` bytes; *count elements. */
-static int32_t skip_vector(struct cursor *c, uint64_t each, uint64_t *count, struct orch_error *err)
-{
-    int32_t rc = cursor_take(c, count, sizeof(*count), err);
-    return rc != ORCH_OK ? rc : cursor_skip(c, *count, each, err);
 }
 
 static int32_t expect_vector(struct cursor *c, uint64_t each, uint64_t expected, const char *what,
                              struct orch_error *err)
 {
     uint64_t count = 0;
-    int32_t rc = skip_vector(c, each, &count, err);
-    return rc == ORCH_OK && count != expected ? bad(err, what) : rc;
+    int32_t rc = cursor_skip_vector(c, each, &count, err);
+    return rc == ORCH_OK && count != expected ? cursor_bad(err, what) : rc;
 }
 
 static int32_t walk_flat(struct cursor *c, struct shape *shape, struct part *part,
@@ -101,7 +89,7 @@ static int32_t walk_flat(struct cursor *c, struct shape *shape, struct part *par
     }
     uint64_t at = cursor_at(c);
     if (floats != (uint64_t)part->head.ntotal * (uint64_t)part->head.d) {
-        return bad(err, "the number of stored values is not vectors times dimension");
+        return cursor_bad(err, "the number of stored values is not vectors times dimension");
     }
     if (floats > 0 && shape->row_bytes == 0) {
         shape->row_offset = at;
@@ -128,14 +116,14 @@ static int32_t read_sq(struct cursor *c, int32_t d, uint64_t *code_size, struct 
         rc = cursor_take(c, sizes, sizeof(sizes), err);
     }
     if (rc == ORCH_OK) {
-        rc = skip_vector(c, 4, &trained, err);
+        rc = cursor_skip_vector(c, 4, &trained, err);
     }
     if (rc != ORCH_OK) {
         return rc;
     }
     if (sizes[0] != (uint64_t)d || sizes[1] == 0 || sizes[1] > (uint64_t)d * 4 || kind[0] < 0 ||
         kind[0] > 16 || (trained != 0 && trained != 2 && trained != (uint64_t)d * 2)) {
-        return bad(err, "the scalar quantiser makes no sense");
+        return cursor_bad(err, "the scalar quantiser makes no sense");
     }
     *code_size = sizes[1];
     return ORCH_OK;
@@ -150,7 +138,7 @@ static int32_t read_pq(struct cursor *c, int32_t d, uint64_t *code_size, struct 
     }
     if (sizes[0] != (uint64_t)d || sizes[1] == 0 || sizes[0] % sizes[1] != 0 || sizes[2] == 0 ||
         sizes[2] > 24) {
-        return bad(err, "the product quantiser makes no sense");
+        return cursor_bad(err, "the product quantiser makes no sense");
     }
     *code_size = (sizes[1] * sizes[2] + 7) / 8;
     return expect_vector(c, 4, sizes[0] << sizes[2], "the product quantiser has too few centroids",
@@ -188,7 +176,7 @@ static int32_t walk_idmap(struct cursor *c, struct shape *shape, struct part *pa
         return rc;
     }
     if (child.head.ntotal != part->head.ntotal || child.head.d != part->head.d) {
-        return bad(err, "the ID map and the index under it differ in size");
+        return cursor_bad(err, "the ID map and the index under it differ in size");
     }
     part->lossless = child.lossless;
     (void)snprintf(part->type, sizeof(part->type), "%s,%.40s",
@@ -199,148 +187,10 @@ static int32_t walk_idmap(struct cursor *c, struct shape *shape, struct part *pa
 
 /* ---- HNSW ------------------------------------------------------------------------------- */
 
-/* Reads `count` ints and checks that each lies in low..high. */
-static int32_t ints_between(struct cursor *c, uint64_t count, int64_t low, int64_t high,
-                            const char *what, struct orch_error *err)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        int32_t value = 0;
-        int32_t rc = cursor_take(c, &value, sizeof(value), err);
-        if (rc != ORCH_OK) {
-            return rc;
-        }
-        if (value < low || value > high) {
-            return bad(err, what);
-        }
-    }
-    return ORCH_OK;
-}
-
-/* What the parts of a graph are checked against. */
-struct graph {
-    uint64_t ntotal;
-    uint64_t levels_at;                   /* where the level of vector 0 stands in the file */
-    uint32_t cumulative_count;            /* at least 1 */
-    int32_t cumulative[GRAPH_LEVELS_MAX]; /* links of a vector up to each level */
-};
-
-/*
- * The offsets into the links: one more than vectors, each the one before plus what that vector's
- * level says. The levels are read again beside them, so that none are kept in memory.
- */
-static int32_t read_offsets(struct cursor *c, struct cursor *levels, const struct graph *graph,
-                            uint64_t *last, struct orch_error *err)
-{
-    uint64_t count = 0;
-    int32_t rc = cursor_take(c, &count, sizeof(count), err);
-    if (rc == ORCH_OK && count != graph->ntotal + 1) {
-        return bad(err, "the graph has not one offset per vector");
-    }
-    uint64_t expected = 0;
-    for (uint64_t i = 0; rc == ORCH_OK && i < count; i++) {
-        uint64_t offset = 0;
-        int32_t level = 0;
-        rc = cursor_take(c, &offset, sizeof(offset), err);
-        if (rc == ORCH_OK && offset != expected) {
-            return bad(err, "the graph's offsets and levels differ");
-        }
-        if (rc == ORCH_OK && i + 1 < count) {
-            rc = cursor_take(levels, &level, sizeof(level), err);
-        }
-        if (level < 0 || (uint32_t)level >= graph->cumulative_count) {
-            return bad(err, "the graph's levels changed while they were read");
-        }
-        *last = offset;
-        expected = offset + (uint64_t)graph->cumulative[level];
-    }
-    return rc;
-}
-
-static int32_t read_levels(struct cursor *c, struct graph *graph, struct orch_error *err)
-{
-    uint64_t probas = 0, cumulative = 0, levels = 0;
-    int32_t rc = skip_vector(c, 8, &probas, err);
-    if (rc == ORCH_OK) {
-        rc = cursor_take(c, &cumulative, sizeof(cumulative), err);
-    }
-    if (rc == ORCH_OK && (cumulative == 0 || cumulative > GRAPH_LEVELS_MAX)) {
-        return bad(err, "the graph's number of levels makes no sense");
-    }
-    graph->cumulative_count = (uint32_t)cumulative;
-    for (uint32_t i = 0; rc == ORCH_OK && i < graph->cumulative_count; i++) {
-        rc = cursor_take(c, &graph->cumulative[i], sizeof(graph->cumulative[i]), err);
-        if (rc == ORCH_OK && (graph->cumulative[i] > 1 << 24 ||
-                              graph->cumulative[i] < (i == 0 ? 0 : graph->cumulative[i - 1]))) {
-            return bad(err, "the graph's level sizes make no sense");
-        }
-    }
-    if (rc == ORCH_OK && graph->cumulative[0] != 0) {
-        return bad(err, "the graph's level sizes make no sense");
-    }
-    if (rc == ORCH_OK) {
-        rc = cursor_take(c, &levels, sizeof(levels), err);
-    }
-    if (rc == ORCH_OK && levels != graph->ntotal) {
-        return bad(err, "the graph has not one level per vector");
-    }
-    graph->levels_at = cursor_at(c);
-    return rc != ORCH_OK ? rc
-                         : ints_between(c, levels, 1, (int64_t)cumulative - 1,
-                                        "the graph's levels make no sense", err);
-}
-
-/* The entry point must lie on the top level, where every search begins. */
-static int32_t read_graph_tail(struct cursor *c, const struct graph *graph, struct orch_error *err)
-{
-    int32_t tail[5]; /* entry point, max level, efConstruction, efSearch, upper beam */
-    int32_t level = 0;
-    int32_t rc = cursor_take(c, tail, sizeof(tail), err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    if (tail[3] < 1 || tail[3] > 1 << 24 || tail[0] < -1 || tail[0] >= (int64_t)graph->ntotal ||
-        (tail[0] == -1) != (graph->ntotal == 0)) {
-        return bad(err, "the graph's entry point makes no sense");
-    }
-    if (tail[0] == -1) {
-        return ORCH_OK;
-    }
-    rc = cursor_peek(c, graph->levels_at + (uint64_t)tail[0] * 4, &level, sizeof(level), err);
-    if (rc == ORCH_OK && level != tail[1] + 1) {
-        return bad(err, "the graph's entry point is not on its top level");
-    }
-    return rc;
-}
-
-static int32_t walk_graph(struct cursor *c, int64_t ntotal, struct orch_error *err)
-{
-    struct graph graph = {.ntotal = (uint64_t)ntotal};
-    uint64_t links = 0, last = 0;
-    struct cursor *again = NULL;
-    int32_t rc = read_levels(c, &graph, err);
-    if (rc == ORCH_OK) {
-        rc = cursor_fork(c, graph.levels_at, &again, err);
-    }
-    if (rc == ORCH_OK) {
-        rc = read_offsets(c, again, &graph, &last, err);
-    }
-    cursor_free(again);
-    if (rc == ORCH_OK) {
-        rc = cursor_take(c, &links, sizeof(links), err);
-    }
-    if (rc == ORCH_OK && links != last) {
-        return bad(err, "the graph's links and offsets differ");
-    }
-    if (rc == ORCH_OK) {
-        rc = ints_between(c, links, -1, ntotal - 1, "a link of the graph leads nowhere", err);
-    }
-    return rc != ORCH_OK ? rc : read_graph_tail(c, &graph, err);
-}
-
 static int32_t walk_hnsw(struct cursor *c, struct shape *shape, struct part *part, int depth,
                          struct orch_error *err)
 {
-    int32_t rc = walk_graph(c, part->head.ntotal, err);
+    int32_t rc = hnsw_walk(c, part->head.ntotal, err);
     struct part storage = {0};
     if (rc == ORCH_OK) {
         rc = walk(c, shape, &storage, depth + 1, err);
@@ -350,7 +200,7 @@ static int32_t walk_hnsw(struct cursor *c, struct shape *shape, struct part *par
     }
     if (storage.walked &&
         (storage.head.ntotal != part->head.ntotal || storage.head.d != part->head.d)) {
-        return bad(err, "the graph and its storage differ in size");
+        return cursor_bad(err, "the graph and its storage differ in size");
     }
     part->walked = storage.walked;
     part->lossless = storage.lossless;
@@ -366,12 +216,12 @@ static int32_t walk_direct_map(struct cursor *c, struct orch_error *err)
     uint64_t count = 0;
     int32_t rc = cursor_take(c, &kind, sizeof(kind), err);
     if (rc == ORCH_OK && kind > 2) {
-        return bad(err, "the direct map is of no known kind");
+        return cursor_bad(err, "the direct map is of no known kind");
     }
     if (rc == ORCH_OK) {
-        rc = skip_vector(c, 8, &count, err);
+        rc = cursor_skip_vector(c, 8, &count, err);
     }
-    return rc == ORCH_OK && kind == 2 ? skip_vector(c, 16, &count, err) : rc;
+    return rc == ORCH_OK && kind == 2 ? cursor_skip_vector(c, 16, &count, err) : rc;
 }
 
 /* Lists whose bytes follow in the file. */
@@ -390,17 +240,17 @@ static int32_t walk_array_lists(struct cursor *c, uint64_t nlist, uint64_t entry
     int full = memcmp(layout, "full", 4) == 0;
     if ((!full && memcmp(layout, "sprs", 4) != 0) || (full && count != nlist) ||
         (!full && (count % 2 != 0 || count / 2 > nlist))) {
-        return bad(err, "the list sizes make no sense");
+        return cursor_bad(err, "the list sizes make no sense");
     }
     for (uint64_t i = 0; rc == ORCH_OK && i < count; i++) {
         uint64_t value = 0;
         rc = cursor_take(c, &value, sizeof(value), err);
         if (rc == ORCH_OK && !full && i % 2 == 0) {
             if (value >= nlist) {
-                return bad(err, "a list number is out of range");
+                return cursor_bad(err, "a list number is out of range");
             }
         } else if (value > UINT64_C(1) << 40 || __builtin_add_overflow(total, value, &total)) {
-            return bad(err, "a list size makes no sense");
+            return cursor_bad(err, "a list size makes no sense");
         }
     }
     return rc != ORCH_OK ? rc : cursor_skip(c, total, entry, err);
@@ -413,7 +263,7 @@ static int32_t walk_ondisk_table(struct cursor *c, uint64_t nlist, uint64_t entr
     uint64_t count = 0;
     int32_t rc = cursor_take(c, &count, sizeof(count), err);
     if (rc == ORCH_OK && count != nlist) {
-        return bad(err, "the list table makes no sense");
+        return cursor_bad(err, "the list table makes no sense");
     }
     for (uint64_t i = 0; rc == ORCH_OK && i < count; i++) {
         uint64_t list[3]; /* size, capacity, offset */
@@ -424,7 +274,7 @@ static int32_t walk_ondisk_table(struct cursor *c, uint64_t nlist, uint64_t entr
         }
         if (list[0] > list[1] || __builtin_mul_overflow(list[1], entry, &bytes) ||
             __builtin_add_overflow(list[2], bytes, &end)) {
-            return bad(err, "a list's place makes no sense");
+            return cursor_bad(err, "a list's place makes no sense");
         }
         *need = end > *need ? end : *need;
     }
@@ -437,13 +287,13 @@ static int32_t walk_ondisk_lists(struct cursor *c, struct shape *shape, uint64_t
     uint64_t slots = 0, name = 0, total = 0, need = 0;
     int32_t rc = walk_ondisk_table(c, nlist, entry, &need, err);
     if (rc == ORCH_OK) {
-        rc = skip_vector(c, 16, &slots, err);
+        rc = cursor_skip_vector(c, 16, &slots, err);
     }
     if (rc == ORCH_OK) {
         rc = cursor_take(c, &name, sizeof(name), err);
     }
     if (rc == ORCH_OK && (name == 0 || name >= sizeof(shape->ondisk))) {
-        return bad(err, "the name of the list file is too long or missing");
+        return cursor_bad(err, "the name of the list file is too long or missing");
     }
     if (rc == ORCH_OK) {
         rc = cursor_take(c, shape->ondisk, (size_t)name, err);
@@ -453,7 +303,7 @@ static int32_t walk_ondisk_lists(struct cursor *c, struct shape *shape, uint64_t
         rc = cursor_take(c, &total, sizeof(total), err);
     }
     if (rc == ORCH_OK && (need > total || strlen(shape->ondisk) != name)) {
-        return bad(err, "the list table reaches past the list file");
+        return cursor_bad(err, "the list table reaches past the list file");
     }
     shape->ondisk_bytes = total;
     return rc;
@@ -473,7 +323,7 @@ static int32_t walk_lists(struct cursor *c, struct shape *shape, uint64_t nlist,
         return rc;
     }
     if (sizes[0] != nlist || sizes[1] != code_size) {
-        return bad(err, "the inverted lists do not fit the index");
+        return cursor_bad(err, "the inverted lists do not fit the index");
     }
     if (memcmp(kind, "ilar", 4) == 0) {
         return walk_array_lists(c, nlist, code_size + 8, err);
@@ -481,7 +331,7 @@ static int32_t walk_lists(struct cursor *c, struct shape *shape, uint64_t nlist,
     if (memcmp(kind, "ilod", 4) == 0) {
         return walk_ondisk_lists(c, shape, nlist, code_size + 8, err);
     }
-    return bad(err, "the inverted lists are of no known kind");
+    return cursor_bad(err, "the inverted lists are of no known kind");
 }
 
 /* What stands between the common part of an IVF index and its lists. */
@@ -516,7 +366,7 @@ static int32_t read_ivf_codes(struct cursor *c, struct part *part, struct orch_e
         }
     }
     if (rc == ORCH_OK && (code_size != part->code_size || by_residual > 1)) {
-        return bad(err, "the size of a code makes no sense");
+        return cursor_bad(err, "the size of a code makes no sense");
     }
     return rc;
 }
@@ -530,7 +380,7 @@ static int32_t walk_ivf(struct cursor *c, struct shape *shape, struct part *part
         return rc;
     }
     if (sizes[0] == 0 || sizes[0] > UINT64_C(1) << 32 || sizes[1] == 0) {
-        return bad(err, "the number of lists makes no sense");
+        return cursor_bad(err, "the number of lists makes no sense");
     }
     struct shape inner = {0}; /* the quantiser's rows are not the index's */
     struct part quantizer = {0};
@@ -542,7 +392,7 @@ static int32_t walk_ivf(struct cursor *c, struct shape *shape, struct part *part
     }
     if (quantizer.head.d != part->head.d || (uint64_t)quantizer.head.ntotal > sizes[0] ||
         (part->head.trained && (uint64_t)quantizer.head.ntotal != sizes[0])) {
-        return bad(err, "the quantiser does not fit the number of lists");
+        return cursor_bad(err, "the quantiser does not fit the number of lists");
     }
     shape->has_lists = 1;
     rc = walk_direct_map(c, err);
@@ -574,7 +424,7 @@ static int32_t walk(struct cursor *c, struct shape *shape, struct part *part, in
     static const char *const graph[] = {"IHNf", "IHNs", "IHNp"};
     static const char *const lists[] = {"IwFl", "IwSq", "IwPQ"};
     if (depth > DEPTH_MAX) {
-        return bad(err, "indexes are nested too deep");
+        return cursor_bad(err, "indexes are nested too deep");
     }
     int32_t rc = cursor_take(c, part->head.fourcc, 4, err);
     if (rc != ORCH_OK) {
@@ -582,11 +432,11 @@ static int32_t walk(struct cursor *c, struct shape *shape, struct part *part, in
     }
     for (int i = 0; i < 4; i++) {
         if (part->head.fourcc[i] < '!' || part->head.fourcc[i] > '~') {
-            return bad(err, "it does not begin like a FAISS index");
+            return cursor_bad(err, "it does not begin like a FAISS index");
         }
     }
     if (part->head.fourcc[0] != 'I') {
-        return bad(err, "it does not begin like a FAISS index");
+        return cursor_bad(err, "it does not begin like a FAISS index");
     }
     if (part->head.fourcc[1] == 'B') {
         return orch_fail(err, ORCH_E_UNSUPPORTED,
@@ -632,7 +482,7 @@ int32_t shape_read(int fd, uint64_t size, struct shape *shape, struct orch_error
     struct part part = {0};
     rc = walk(cursor, shape, &part, 0, err);
     if (rc == ORCH_OK && part.walked && cursor_at(cursor) != size) {
-        rc = bad(err, "there are bytes after its end");
+        rc = cursor_bad(err, "there are bytes after its end");
     }
     cursor_free(cursor);
     if (rc != ORCH_OK) {
