@@ -2,6 +2,7 @@
  * crash.h: named points in a restore where tests kill the process; nothing in other builds.
  *
  * ORCHESTRATE_CRASH_AT=name ends the process with SIGKILL when it comes to that point.
+ * ORCHESTRATE_TEST_NO_EXCHANGE makes the file system look as if it could not exchange two names.
  */
 #ifndef PLUGINS_FILES_CRASH_H
 #define PLUGINS_FILES_CRASH_H
@@ -18,10 +19,20 @@ static inline void crash_here(const char *name)
         (void)raise(SIGKILL);
     }
 }
+
+static inline int crash_no_exchange(void)
+{
+    return getenv("ORCHESTRATE_TEST_NO_EXCHANGE") != NULL;
+}
 #else
 static inline void crash_here(const char *name)
 {
     (void)name;
+}
+
+static inline int crash_no_exchange(void)
+{
+    return 0;
 }
 #endif
 
