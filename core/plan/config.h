@@ -93,8 +93,9 @@ int32_t config_repository(const struct config *config, const char *name,
 int32_t config_override(struct config *config, const char *assignment,
                         struct orch_error *err) ORCH_CHECKED;
 
-/* Resolved options for a worker: secrets read from file, environment or command (its first line).
- * *out and all it points to is freed, and secrets wiped, by config_options_free. */
+/* Resolved options for a worker: secrets read from file, environment or command (its first line);
+ * work_dir is STATE_DIR/work/COMPONENT, which the plugin makes. It stands by itself: `config` may
+ * go. *out and all it points to is freed, and secrets wiped, by config_options_free. */
 int32_t config_options(const struct config *config, const struct config_component *component,
                        struct orch_options **out, struct orch_error *err) ORCH_CHECKED;
 void config_options_free(struct orch_options *options);
@@ -105,8 +106,8 @@ int32_t config_secret_read(const struct config_secret *secret, const char *what,
                            struct orch_error *err) ORCH_CHECKED;
 void config_secret_free(char *secret);
 
-/* "10GB", "512KiB", "100" to bytes: powers of 1000 for KB, MB, GB, TB and of 1024 for KiB …; "30m",
- * "1h30m", "250ms" to milliseconds. ORCH_E_CONFIG with the reason, without a place. */
+/* "10GB", "1.5 GB", "512KiB", "100" to bytes: powers of 1000 for KB, MB, GB, TB and of 1024 for KiB
+ * …; "30m", "1h30m", "250ms" to milliseconds. ORCH_E_CONFIG with the reason, without a place. */
 int32_t config_parse_size(const char *text, int64_t *bytes, struct orch_error *err) ORCH_CHECKED;
 int32_t config_parse_duration(const char *text, int64_t *ms, struct orch_error *err) ORCH_CHECKED;
 
