@@ -266,7 +266,17 @@ void tree_become_ordinary(const char *folder)
     ck_assert_int_eq(chown(folder, ORDINARY, ORDINARY), 0);
     ck_assert_int_eq(setgroups(0, NULL), 0);
     ck_assert_int_eq(setresgid(ORDINARY, ORDINARY, ORDINARY), 0);
-    ck_assert_int_eq(setresuid(ORDINARY, ORDINARY, ORDINARY), 0);
+    ck_assert_int_eq(setresuid(ORDINARY, ORDINARY, 0), 0); /* the saved id leads back */
+}
+
+void tree_become_root_again(void)
+{
+    uid_t real = 0;
+    uid_t effective = 0;
+    uid_t saved = 1;
+    if (getresuid(&real, &effective, &saved) == 0 && saved == 0 && effective != 0) {
+        ck_assert_int_eq(seteuid(0), 0);
+    }
 }
 
 int tree_count(const char *folder, const char *part)

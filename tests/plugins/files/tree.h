@@ -28,6 +28,8 @@ char *tree_describe(const char *path);
 
 /* An ordinary user from here on, when running as root. `folder` becomes that user's. */
 void tree_become_ordinary(const char *folder);
+/* Back, to clean up. */
+void tree_become_root_again(void);
 
 /* Counts entries of the folder whose name contains `part`. */
 int tree_count(const char *folder, const char *part);
