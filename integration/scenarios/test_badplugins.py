@@ -32,7 +32,7 @@ class BadPlugins(Scenario):
         self.assertEqual('partial', document['set']['state'])
 
     def test_null_dereference(self):
-        self.check_siblings(self.backup(self.with_bad('null-deref'), 3, 'SIGSEGV'))
+        self.check_siblings(self.backup(self.with_bad('null-deref', 'how = "backup";'), 3, 'SIGSEGV'))
 
     def test_hang(self):
         document = self.backup(self.with_bad('hang', 'stall_timeout = "2s";'), 3, 'bad')
@@ -41,18 +41,24 @@ class BadPlugins(Scenario):
         self.assertEqual('timeout', bad['code'])
 
     def test_early_end_with_exit_0(self):
+        self.check_siblings(self.backup(self.with_bad('short-stream', 'how = "exit";'), 3, 'bad'))
+
+    def test_returns_0_in_the_middle_of_an_object(self):
         self.check_siblings(self.backup(self.with_bad('short-stream'), 3, 'bad'))
 
-    def test_exit_0_in_the_middle(self):
-        self.check_siblings(self.backup(self.with_bad('exit-early'), 3, 'bad'))
+    def test_exit_status_7_after_good_work(self):
+        self.check_siblings(self.backup(self.with_bad('bad-exit'), 3, 'status 7'))
 
     def test_scribbling_over_blocks_handed_over(self):
         """Either the host had copied the block, or the digest tells."""
-        self.check_siblings(self.backup(self.with_bad('scribble'), 3, 'after'))
+        self.check_siblings(self.backup(self.with_bad('scribble', 'how = "after-commit";'), 3, 'after'))
+
+    def test_scribbling_over_blocks_used_again_is_harmless(self):
+        self.assertEqual('completed', self.backup(self.with_bad('scribble', 'how = "reuse";'), 0)['state'])
 
     def test_other_abi_major(self):
         system = self.with_bad('other-abi')
-        self.expect(2, system.command.run('backup'), 'main.conf:', 'interface')
+        self.expect(2, system.command.run('backup'), 'main.conf:', 'ABI 2')
 
     def test_longer_descriptor_loads(self):
         system = self.with_bad('longer-struct')
@@ -60,8 +66,12 @@ class BadPlugins(Scenario):
         self.assertEqual('completed', document['state'])
 
     def test_not_a_plugin(self):
-        system = self.with_bad('not-plugin')
-        self.expect(2, system.command.run('backup'), 'main.conf:', 'not-plugin')
+        system = self.with_bad('no-symbol')
+        self.expect(2, system.command.run('backup'), 'main.conf:', 'no-symbol')
+        system = self.with_bad('text')
+        system.write('plugins/text.so', 'this is no shared object\n')
+        system.command = Orchestrate(system.conf, [system.path('plugins')])
+        self.expect(2, system.command.run('backup'), 'main.conf:', 'text.so')
 
     def test_world_writable_folder(self):
         system = self.system(('settings',), 10)
@@ -77,10 +87,16 @@ class BadPlugins(Scenario):
         self.expect(2, system.command.run('backup'), 'longer-struct.so')
 
     def test_a_child_that_outlives_it_is_ended(self):
-        system = self.with_bad('forks')
-        self.expect(0, system.command.run('init'))
-        system.command.run('backup', timeout=120)
-        self.no_process_left(system)
+        for how, code in (('', 0), ('crash', 3)):
+            system = self.with_bad('stay-behind')
+            fifo = system.path('fifo')
+            os.mkfifo(fifo)
+            system.write_configuration('\n  bad: { plugin = "stay-behind"; path = "%s"; how = "%s"; };' % (fifo, how))
+            reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+            self.addCleanup(os.close, reader)
+            self.backup(system, code)
+            # The end of the fifo shows only once nobody holds its writing end; else this would say "try again".
+            self.assertEqual(b'', os.read(reader, 100))
 
 
 if __name__ == '__main__':

@@ -128,7 +128,7 @@ class Crashes(Scenario):
             self.assertIn(process.returncode, (0, 1, 2, 3), err.decode())
             failed += process.returncode in (1, 3)
             if process.returncode == 3:
-                self.assertIn(b'killed', out + err)
+                self.assertIn(b'SIGKILL', out + err)
         self.assertEqual(20, killed)
         self.assertGreater(failed, 0)
         self.expect(0, system.command.run('verify', '--level', 'data'))

@@ -27,11 +27,11 @@ class Damage(Scenario):
             for path in rng.sample(paths, min(3, len(paths))):
                 size = os.path.getsize(path)
                 chosen += [(path, o) for o in {0, 1, 9, 17, size // 2, size - 1, size - 2, size - 30} if 0 <= o < size]
-            while len([c for c in chosen if c[0] in paths]) < PLACES // len(kinds):
+            while len([c for c in chosen if c[0] in paths]) < PLACES // len(kinds) + 1:
                 path = rng.choice(paths)
                 chosen.append((path, rng.randrange(os.path.getsize(path))))
         rng.shuffle(chosen)
-        return chosen[:max(PLACES, len(chosen))]
+        return chosen
 
     def flip(self, path, offset, mask):
         with open(path, 'r+b') as file:
