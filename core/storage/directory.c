@@ -64,7 +64,7 @@ static int32_t directory_read(void *impl, const char *name, size_t max, struct b
                          directory->path, name, (long long)st.st_size, max);
     }
     size_t size = (size_t)st.st_size;
-    uint8_t *space = buffer_reserve(out, size);
+    uint8_t *space = buffer_reserve(out, size + 1); /* of an empty file too, there is data */
     if (space == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to read %s", name);
     }

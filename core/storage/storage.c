@@ -247,7 +247,7 @@ static int32_t read_by_parts(struct storage *storage, const char *name, size_t m
                          name, storage->url, (unsigned long long)before.size_bytes, max);
     }
     size_t size = (size_t)before.size_bytes;
-    uint8_t *space = buffer_reserve(out, size);
+    uint8_t *space = buffer_reserve(out, size + 1); /* of an empty file too, there is data */
     if (space == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to read %s", name);
     }
