@@ -19,11 +19,11 @@ struct sort {
 };
 
 static const struct sort sorts[] = {
-    {POSTGRES_PRE_DATA, 0, 1, loader_script_begin, loader_script_data, loader_script_end},
-    {CATALOG_DATA_PREFIX, 1, 0, loader_table_begin, loader_table_data, loader_table_end},
-    {POSTGRES_BLOB_PREFIX, 1, 0, loader_blob_begin, loader_blob_data, loader_blob_end},
-    {POSTGRES_SEQUENCES, 0, 1, loader_sequences_begin, loader_sequences_data, loader_sequences_end},
-    {POSTGRES_POST_DATA, 0, 1, loader_script_begin, loader_script_data, loader_script_end},
+    {POSTGRES_PRE_DATA, 0, 1, load_script_begin, load_script_data, load_script_end},
+    {CATALOG_DATA_PREFIX, 1, 0, load_table_begin, load_table_data, load_table_end},
+    {POSTGRES_BLOB_PREFIX, 1, 0, load_blob_begin, load_blob_data, load_blob_end},
+    {POSTGRES_SEQUENCES, 0, 1, load_sequences_begin, load_sequences_data, load_sequences_end},
+    {POSTGRES_POST_DATA, 0, 1, load_script_begin, load_script_data, load_script_end},
 };
 #define SORTS (sizeof(sorts) / sizeof(sorts[0]))
 
@@ -74,8 +74,8 @@ static int32_t begin_object(struct loader *loader, const struct orch_object *obj
         }
     }
     int32_t rc = ORCH_OK;
-    if (loader->blobs_open > 0 && sorts[sort].begin != loader_blob_begin) {
-        rc = loader_blobs_commit(loader, err);
+    if (loader->blobs_open > 0 && sorts[sort].begin != load_blob_begin) {
+        rc = load_blob_commit(loader, err);
     }
     return rc == ORCH_OK ? sorts[sort].begin(loader, err) : rc;
 }

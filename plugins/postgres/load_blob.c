@@ -13,13 +13,13 @@
 /* Large objects per transaction: each may take locks, of which a server has a bounded number. */
 #define TRANSACTION_BLOBS 100
 
-int32_t loader_blobs_commit(struct loader *loader, struct orch_error *err)
+int32_t load_blob_commit(struct loader *loader, struct orch_error *err)
 {
     loader->blobs_open = 0;
     return link_run(loader->link, "COMMIT", err);
 }
 
-int32_t loader_blob_begin(struct loader *loader, struct orch_error *err)
+int32_t load_blob_begin(struct loader *loader, struct orch_error *err)
 {
     const char *digits = loader->object + strlen(POSTGRES_BLOB_PREFIX);
     loader->blob_oid = strtoul(digits, NULL, 10);
@@ -61,8 +61,7 @@ static int32_t write_piece(struct loader *loader, struct orch_error *err)
     return rc == ORCH_OK ? rc : orch_wrap(err, "cannot write large object %s", oid);
 }
 
-int32_t loader_blob_data(struct loader *loader, const void *data, size_t len,
-                         struct orch_error *err)
+int32_t load_blob_data(struct loader *loader, const void *data, size_t len, struct orch_error *err)
 {
     const char *at = data;
     while (len > 0) {
@@ -116,7 +115,7 @@ static int32_t dress(struct loader *loader, struct orch_error *err)
     return rc;
 }
 
-int32_t loader_blob_end(struct loader *loader, struct orch_error *err)
+int32_t load_blob_end(struct loader *loader, struct orch_error *err)
 {
     int32_t rc = ORCH_OK;
     if (loader->piece.len > 0 || !loader->blob_made) {
@@ -126,7 +125,7 @@ int32_t loader_blob_end(struct loader *loader, struct orch_error *err)
         rc = dress(loader, err);
     }
     if (rc == ORCH_OK && ++loader->blobs_open == TRANSACTION_BLOBS) {
-        rc = loader_blobs_commit(loader, err);
+        rc = load_blob_commit(loader, err);
     }
     return rc;
 }

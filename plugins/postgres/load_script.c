@@ -6,7 +6,7 @@
 #include "cleanup.h"
 #include "clients.h"
 
-int32_t loader_script_begin(struct loader *loader, struct orch_error *err)
+int32_t load_script_begin(struct loader *loader, struct orch_error *err)
 {
     struct postgres *pg = loader->pg;
     CLEANUP_FREE char *program = NULL;
@@ -31,14 +31,14 @@ int32_t loader_script_begin(struct loader *loader, struct orch_error *err)
                        err);
 }
 
-int32_t loader_script_data(struct loader *loader, const void *data, size_t len,
-                           struct orch_error *err)
+int32_t load_script_data(struct loader *loader, const void *data, size_t len,
+                         struct orch_error *err)
 {
     int32_t rc = child_write(loader->psql, data, len, err);
     return rc == ORCH_OK ? rc : orch_wrap(err, "cannot run %s", loader->object);
 }
 
-int32_t loader_script_end(struct loader *loader, struct orch_error *err)
+int32_t load_script_end(struct loader *loader, struct orch_error *err)
 {
     int32_t rc = child_finish(loader->psql, err);
     child_free(loader->psql);

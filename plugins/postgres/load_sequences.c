@@ -7,15 +7,15 @@
 
 #define LIST_BYTES_MAX (64u << 20)
 
-int32_t loader_sequences_begin(struct loader *loader, struct orch_error *err)
+int32_t load_sequences_begin(struct loader *loader, struct orch_error *err)
 {
     (void)err;
     loader->sequences.len = 0;
     return ORCH_OK;
 }
 
-int32_t loader_sequences_data(struct loader *loader, const void *data, size_t len,
-                              struct orch_error *err)
+int32_t load_sequences_data(struct loader *loader, const void *data, size_t len,
+                            struct orch_error *err)
 {
     if (len > LIST_BYTES_MAX - loader->sequences.len) {
         return orch_fail(err, ORCH_E_CORRUPT, "the list of sequences is too long");
@@ -48,7 +48,7 @@ static int32_t set_value(struct loader *loader, const json_t *entry, struct orch
     return rc == ORCH_OK ? rc : orch_wrap(err, "cannot set sequence %s.%s", schema, name);
 }
 
-int32_t loader_sequences_end(struct loader *loader, struct orch_error *err)
+int32_t load_sequences_end(struct loader *loader, struct orch_error *err)
 {
     json_error_t problem;
     CLEANUP_JSON json_t *list =

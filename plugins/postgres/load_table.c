@@ -52,7 +52,7 @@ static int32_t fail(const struct loader *loader, struct orch_error *err)
     return orch_wrap(err, "cannot load table %s", loader->object + strlen(CATALOG_DATA_PREFIX));
 }
 
-int32_t loader_table_begin(struct loader *loader, struct orch_error *err)
+int32_t load_table_begin(struct loader *loader, struct orch_error *err)
 {
     struct text CLEANUP_TEXT sql = TEXT_INIT;
     CLEANUP_RESULT PGresult *result = NULL;
@@ -89,8 +89,7 @@ static int32_t flush(struct loader *loader, struct orch_error *err)
     }
 }
 
-int32_t loader_table_data(struct loader *loader, const void *data, size_t len,
-                          struct orch_error *err)
+int32_t load_table_data(struct loader *loader, const void *data, size_t len, struct orch_error *err)
 {
     const char *at = data;
     while (len > 0) {
@@ -125,7 +124,7 @@ static int32_t compare(const struct loader *loader, uint64_t rows, struct orch_e
     return ORCH_OK;
 }
 
-int32_t loader_table_end(struct loader *loader, struct orch_error *err)
+int32_t load_table_end(struct loader *loader, struct orch_error *err)
 {
     PGconn *conn = link_pg(loader->link);
     CLEANUP_RESULT PGresult *result = NULL;

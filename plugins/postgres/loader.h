@@ -31,26 +31,26 @@ struct loader {
 };
 
 /* A script goes to psql: it runs what pg_dump wrote for it, and stops at the first error. */
-int32_t loader_script_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-int32_t loader_script_data(struct loader *loader, const void *data, size_t len,
-                           struct orch_error *err) ORCH_CHECKED;
-int32_t loader_script_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-
-int32_t loader_table_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-int32_t loader_table_data(struct loader *loader, const void *data, size_t len,
-                          struct orch_error *err) ORCH_CHECKED;
-int32_t loader_table_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-
-int32_t loader_blob_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-int32_t loader_blob_data(struct loader *loader, const void *data, size_t len,
+int32_t load_script_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+int32_t load_script_data(struct loader *loader, const void *data, size_t len,
                          struct orch_error *err) ORCH_CHECKED;
-int32_t loader_blob_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-/* Ends the transaction that large objects share; before anything else is loaded. */
-int32_t loader_blobs_commit(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+int32_t load_script_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
 
-int32_t loader_sequences_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
-int32_t loader_sequences_data(struct loader *loader, const void *data, size_t len,
-                              struct orch_error *err) ORCH_CHECKED;
-int32_t loader_sequences_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+int32_t load_table_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+int32_t load_table_data(struct loader *loader, const void *data, size_t len,
+                        struct orch_error *err) ORCH_CHECKED;
+int32_t load_table_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+
+int32_t load_blob_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+int32_t load_blob_data(struct loader *loader, const void *data, size_t len,
+                       struct orch_error *err) ORCH_CHECKED;
+int32_t load_blob_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+/* Ends the transaction that large objects share; before anything else is loaded. */
+int32_t load_blob_commit(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+
+int32_t load_sequences_begin(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
+int32_t load_sequences_data(struct loader *loader, const void *data, size_t len,
+                            struct orch_error *err) ORCH_CHECKED;
+int32_t load_sequences_end(struct loader *loader, struct orch_error *err) ORCH_CHECKED;
 
 #endif

@@ -204,10 +204,10 @@ static pid_t crash_when(const char *database, const char *when)
 {
     pid_t postmaster = server_pid(&the_server);
     ck_assert_int_gt(postmaster, 0);
-    PGconn *conn = server_connect(&the_server, database);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
+        PGconn *conn = server_connect(&the_server, database);
         for (;;) {
             PGresult *result = PQexec(conn, when);
             if (PQresultStatus(result) != PGRES_TUPLES_OK) {
@@ -219,7 +219,6 @@ static pid_t crash_when(const char *database, const char *when)
             PQclear(result);
         }
     }
-    (void)close(PQsocket(conn));
     return pid;
 }
 
