@@ -416,7 +416,7 @@ START_TEST(killed_at_every_point)
     static const struct {
         const char *point;
         int at;
-    } points[] = {{"pack-started", 1}, {"pack-started", 2}, {"pack-stored", 1}, {"pack-stored", 3},
+    } points[] = {{"pack-started", 1}, {"pack-started", 2}, {"pack-stored", 1}, {"pack-stored", 2},
                   {"index-before", 1}, {"index-stored", 1}, {"put-renamed", 2}, {"put-written", 2}};
     struct world *w = malloc(sizeof(*w));
     struct found *found = malloc(sizeof(*found));
