@@ -198,6 +198,7 @@ static int32_t start(struct worker *worker, struct orch_error *err)
     rc = worker_call_run(worker, &call, NULL, &hello, err);
     if (rc == ORCH_OK) {
         rc = answer_hello(worker, hello, err);
+        rc = rc == ORCH_E_CRASHED ? worker_call_lost(worker, &call, err) : rc;
     }
     return rc == ORCH_OK ? load_plugin(worker, err) : rc;
 }

@@ -507,6 +507,11 @@ static int32_t send_call(struct worker *worker, struct worker_call *call, json_t
     return rc;
 }
 
+int32_t worker_call_lost(struct worker *worker, struct worker_call *call, struct orch_error *err)
+{
+    return die(worker, call, NULL, err);
+}
+
 static int32_t finish(struct worker_call *call, json_t **reply, struct orch_error *err)
 {
     int32_t rc = ORCH_OK;

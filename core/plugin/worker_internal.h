@@ -81,6 +81,9 @@ struct worker_call {
  */
 int32_t worker_call_run(struct worker *worker, struct worker_call *call, json_t *args,
                         json_t **reply, struct orch_error *err) ORCH_CHECKED;
+/* The worker turned out to be gone outside a call of worker_call_run: ends it and says how it died. */
+int32_t worker_call_lost(struct worker *worker, struct worker_call *call, struct orch_error *err)
+    ORCH_CHECKED;
 /* Asks for the end of the call, for this reason (copied), unless there is one already. */
 void worker_call_stop(struct worker_call *call, const struct orch_error *reason);
 /* "plugin redis of component sessions" */
