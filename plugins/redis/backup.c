@@ -224,6 +224,14 @@ static int32_t by_scan(struct backup *backup, struct conn *conn, const struct se
     return scan_stream(conn, server, redis->batch, redis->functions, &redis->crc, sink, err);
 }
 
+/* What one database has of the server's memory, by its number of keys. */
+static uint64_t share(const struct server *server, int64_t db)
+{
+    uint64_t all = server_keys(server, URL_ALL_DATABASES);
+    double part = all == 0 ? 0.0 : (double)server_keys(server, db) / (double)all;
+    return (uint64_t)((double)server->dataset * part);
+}
+
 static int32_t run(struct backup *backup, struct orch_error *err)
 {
     struct redis *redis = backup->redis;
@@ -241,7 +249,7 @@ static int32_t run(struct backup *backup, struct orch_error *err)
     if (rc != ORCH_OK) {
         return rc;
     }
-    backup->facts.memory_bytes = server.dataset;
+    backup->facts.memory_bytes = share(&server, redis->url.db);
     (void)snprintf(backup->facts.redis_version, sizeof(backup->facts.redis_version), "%s",
                    server.version);
     const char *method = redis->sync == NULL          ? "scan"

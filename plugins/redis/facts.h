@@ -13,7 +13,7 @@ struct facts {
     struct tally tally;
     struct sample sample;
     uint64_t functions;
-    uint64_t memory_bytes;      /* the source's data in memory; 0: unknown */
+    uint64_t memory_bytes;      /* what the part's keys took in the source's memory */
     uint64_t max_payload_bytes; /* of one key */
     uint32_t rdb_version;
     char redis_version[32];

@@ -137,8 +137,7 @@ static uint64_t need(const struct facts *facts, const struct orch_restore *resto
 {
     uint64_t payloads = restore->size_bytes + restore->size_bytes / 2; /* values are compressed */
     uint64_t guess = payloads + restore->items * OVERHEAD_PER_KEY;
-    return facts->scope_db == URL_ALL_DATABASES && facts->memory_bytes > guess ? facts->memory_bytes
-                                                                               : guess;
+    return facts->memory_bytes > guess ? facts->memory_bytes : guess;
 }
 
 int place_fits(const struct server *server, const struct facts *facts,
