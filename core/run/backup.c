@@ -1,36 +1,13 @@
-/*
- * backup.c: see backup.h. The order that makes it safe: lease, index, freeze, stream, packs
- * durable, index durable, new packs read back, parts durable, manifest, lease checked again.
- */
+/* backup.c: see backup.h. Lease, index, freeze, stream; then backup_seal.c makes the set. */
 #include "run/backup.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
-#include "engine/check.h"
-#include "engine/lease.h"
-#include "engine/runlog.h"
-#include "run/backup_job.h"
+#include "run/backup_impl.h"
 #include "run/parallel.h"
-
-/* A backup under way. */
-struct backup {
-    struct run_context *ctx;
-    const struct backup_options *options;
-    struct backup_result *result;
-    struct lease *lease;
-    struct runlog *log;
-    struct index *index;
-    struct writer *writer;
-    struct set_list sets;
-    struct graph *graph; /* of the components taken */
-    struct backup_job *jobs;
-    size_t job_count;
-    struct set *set;
-};
 
 /* ---- which components, and what they are compared with ---- */
 
@@ -215,188 +192,6 @@ static int32_t read_all(struct backup *b, struct orch_error *err)
     return rc;
 }
 
-/* ---- proving and sealing ---- */
-
-struct proof {
-    struct backup *backup;
-    char first[ORCH_ERROR_MESSAGE_MAX];
-};
-
-static void proof_finding(void *ctx, const struct check_finding *finding)
-{
-    struct proof *proof = ctx;
-    report_text(proof->backup->ctx->report, REPORT_FAILURE, finding->component, "%s: %s",
-                finding->file == NULL ? "repository" : finding->file, finding->problem);
-    if (proof->first[0] == 0) {
-        (void)snprintf(proof->first, sizeof(proof->first), "%.200s: %.700s",
-                       finding->file == NULL ? "repository" : finding->file, finding->problem);
-    }
-}
-
-static int32_t prove(struct backup *b, enum check_level level, const char *const *sets,
-                     const char *const *packs, struct orch_error *err)
-{
-    struct proof proof = {.backup = b};
-    struct check_options options = {
-        .level = level,
-        .set_ids = sets,
-        .packs = packs,
-        .jobs = b->ctx->repository->jobs,
-        .finding = proof_finding,
-        .ctx = &proof,
-    };
-    struct check_result found = {0};
-    int32_t rc = check_repository(b->ctx->repo, &options, &found, err);
-    if (rc == ORCH_OK && found.findings > 0) {
-        rc = orch_fail(err, ORCH_E_CORRUPT, "what was just written does not verify: %s",
-                       proof.first);
-    }
-    b->result->verified_bytes += found.bytes_read;
-    return rc;
-}
-
-static bool level_at_least(const struct backup *b, const char *level)
-{
-    static const char *const order[] = {"none", "manifest", "index", "data"};
-    size_t have = 0, want = 0;
-    for (size_t i = 0; i < 4; i++) {
-        have = strcmp(order[i], b->ctx->repository->verify) == 0 ? i : have;
-        want = strcmp(order[i], level) == 0 ? i : want;
-    }
-    return have >= want;
-}
-
-static int32_t seal_packs(struct backup *b, struct orch_error *err)
-{
-    int32_t rc = writer_finish(b->writer, err);
-    if (rc == ORCH_OK && level_at_least(b, "data")) {
-        static const char *const no_sets[] = {NULL};
-        report_text(b->ctx->report, REPORT_PHASE, NULL, "reading new packs back");
-        rc = prove(b, CHECK_DATA, no_sets, writer_packs(b->writer), err);
-    }
-    return rc;
-}
-
-static char **copy_names(char *const *names)
-{
-    size_t n = 0;
-    while (names != NULL && names[n] != NULL) {
-        n++;
-    }
-    char **list = calloc(n + 1, sizeof(*list));
-    for (size_t i = 0; list != NULL && i < n; i++) {
-        list[i] = strdup(names[i]);
-    }
-    return list;
-}
-
-static void fill_component(struct set_component *out, const struct backup_job *job)
-{
-    (void)snprintf(out->name, sizeof(out->name), "%s", job->component->name);
-    (void)snprintf(out->plugin, sizeof(out->plugin), "%s", job->component->plugin);
-    out->depends_on = copy_names(job->component->depends_on);
-    out->good = job->streamed && !job->failed;
-    if (!out->good) {
-        (void)snprintf(out->error, sizeof(out->error), "%s", job->error.message);
-        return;
-    }
-    (void)snprintf(out->part, sizeof(out->part), "%s", job->part.id);
-    out->consistency = job->part.consistency;
-    out->items = job->part.content.objects + job->part.content.records;
-    out->size_bytes = job->part.content.object_bytes + job->part.content.record_bytes;
-}
-
-static void note_freezes(struct set *set, const struct backup_job *job)
-{
-    int64_t last = set->first_freeze_ns + set->skew_ns;
-    int64_t at = job->part.frozen_ns;
-    if (set->first_freeze_ns == 0) {
-        set->first_freeze_ns = last = at;
-    }
-    set->first_freeze_ns = at < set->first_freeze_ns ? at : set->first_freeze_ns;
-    last = at > last ? at : last;
-    set->skew_ns = last - set->first_freeze_ns;
-}
-
-static int32_t build_set(struct backup *b, int64_t started_ns, struct orch_error *err)
-{
-    struct set *set = calloc(1, sizeof(*set));
-    b->set = set;
-    if (set != NULL) {
-        set->components = calloc(b->job_count, sizeof(*set->components));
-    }
-    if (set == NULL || set->components == NULL) {
-        return orch_fail(err, ORCH_E_NOMEM, "no memory for a manifest");
-    }
-    (void)snprintf(set->type, sizeof(set->type), "%s", b->options->type);
-    (void)snprintf(set->label, sizeof(set->label), "%s",
-                   b->options->label == NULL ? "" : b->options->label);
-    (void)snprintf(set->run_id, sizeof(set->run_id), "%s", b->result->run_id);
-    (void)snprintf(set->program_version, sizeof(set->program_version), "%s", ORCHESTRATE_VERSION);
-    (void)gethostname(set->host, sizeof(set->host) - 1);
-    set->started_ns = started_ns;
-    set->state = SET_COMPLETED;
-    for (size_t i = 0; i < b->job_count; i++) {
-        struct backup_job *job = &b->jobs[i];
-        if (job->failed || !job->streamed) {
-            set->state = SET_PARTIAL;
-        } else {
-            crash_point(CRASH_PART_BEFORE);
-            int32_t rc = part_store(b->ctx->repo, &job->part, err);
-            if (rc != ORCH_OK) {
-                return rc;
-            }
-            crash_point(CRASH_PART_STORED);
-            note_freezes(set, job);
-        }
-        fill_component(&set->components[i], job);
-        set->component_count = i + 1;
-    }
-    return ORCH_OK;
-}
-
-/* Parts durable, lease still ours, manifest, lease still ours, set complete. */
-static int32_t seal_set(struct backup *b, int64_t started_ns, struct orch_error *err)
-{
-    int32_t rc = build_set(b, started_ns, err);
-    if (rc == ORCH_OK) {
-        rc = storage_barrier(b->ctx->storage, err);
-    }
-    if (rc == ORCH_OK) {
-        rc = lease_check(b->lease, err);
-    }
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    crash_point(CRASH_SET_BEFORE);
-    b->set->finished_ns = clock_wall_ns();
-    rc = set_store(b->ctx->repo, b->set, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    crash_point(CRASH_SET_STORED);
-    rc = lease_check(b->lease, err);
-    if (rc == ORCH_OK && level_at_least(b, "manifest")) {
-        const char *sets[] = {b->set->id, NULL};
-        report_text(b->ctx->report, REPORT_PHASE, NULL, "verifying set %s", b->set->name);
-        rc = prove(b, level_at_least(b, "index") ? CHECK_INDEX : CHECK_MANIFEST, sets, NULL, err);
-    }
-    if (rc != ORCH_OK) {
-        /* It was put but must not count: withdraw it. */
-        char name[64];
-        struct orch_error ignored = ORCH_ERROR_INIT;
-        (void)snprintf(name, sizeof(name), "sets/%s", b->set->name);
-        if (storage_remove(b->ctx->storage, name, &ignored) != ORCH_OK) {
-            report_text(b->ctx->report, REPORT_FAILURE, NULL, "set %s could not be withdrawn: %s",
-                        b->set->name, ignored.message);
-        }
-        return orch_wrap(err, "set %s was withdrawn", b->set->name);
-    }
-    crash_point(CRASH_BACKUP_VERIFIED);
-    b->result->verified = b->ctx->repository->verify;
-    return ORCH_OK;
-}
-
 /* ---- the run ---- */
 
 static json_t *job_json(const struct backup_job *job)
@@ -479,10 +274,10 @@ static int32_t work(struct backup *b, int64_t started_ns, struct orch_error *err
                  : orch_fail(err, ORCH_E_FAILED, "every component failed; there is no new set");
     }
     if (rc == ORCH_OK) {
-        rc = seal_packs(b, err);
+        rc = backup_seal_packs(b, err);
     }
     if (rc == ORCH_OK) {
-        rc = seal_set(b, started_ns, err);
+        rc = backup_seal_set(b, started_ns, err);
     }
     return rc;
 }
