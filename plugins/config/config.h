@@ -22,8 +22,9 @@ struct config {
     int64_t aside_keep;
     int note_unreadable;
     int is_scratch;
-    uint64_t owners_lost; /* by the restore of this instance */
-    uint64_t xattrs_lost;
+    int restored;         /* this instance has restored, and knows: */
+    uint64_t owners_lost; /* entries without their owner */
+    uint64_t xattrs_lost; /* attributes that could not be set */
 };
 
 /* restore.c */

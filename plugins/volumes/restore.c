@@ -53,6 +53,7 @@ static int32_t job_open(struct job *job, const char *run_id, struct orch_error *
 static int32_t report_losses(struct volumes *volumes, const struct build *build)
 {
     const struct apply_report *report = build_report(build);
+    volumes->restored = 1;
     volumes->owners_lost = atomic_load(&report->owners);
     volumes->xattrs_lost = atomic_load(&report->xattrs);
     if (volumes->owners_lost > 0) {
@@ -100,10 +101,12 @@ int32_t volumes_restore(struct volumes *volumes, const struct orch_restore *rest
 static uint32_t lenience(const struct volumes *volumes)
 {
     uint32_t bits = 0;
-    if (geteuid() != 0 || volumes->owners_lost > 0) {
+    /* An instance that did not restore cannot know what an ordinary user had to leave out. */
+    int unknown = !volumes->restored && geteuid() != 0;
+    if (unknown || volumes->owners_lost > 0) {
         bits |= (1u << TALLY_OWNERS) | (1u << TALLY_MODES);
     }
-    if (geteuid() != 0 || volumes->xattrs_lost > 0) {
+    if (unknown || volumes->xattrs_lost > 0) {
         bits |= 1u << TALLY_XATTRS;
     }
     return bits;

@@ -18,8 +18,9 @@ struct volumes {
     char *work_dir; /* NULL: none */
     int one_file_system;
     int note_unreadable;
-    uint64_t owners_lost; /* by the restore of this instance */
-    uint64_t xattrs_lost;
+    int restored;         /* this instance has restored, and knows: */
+    uint64_t owners_lost; /* entries without their owner */
+    uint64_t xattrs_lost; /* attributes that could not be set */
 };
 
 /* preflight.c: gives the verdicts of `check`. Touches nothing. */

@@ -440,6 +440,7 @@ START_TEST(test_erase)
     free(link);
     free(keep);
     free(victim);
+    tree_become_root_again();
     tree_remove(scratch);
     free(scratch);
 }
