@@ -118,8 +118,8 @@ static int32_t document_damaged(struct orch_error *err, const char *name, const 
 }
 
 /* From authenticated bytes to JSON, within bounds all the same. */
-static int32_t document_decompress(const char *name, const uint8_t *bytes, size_t len,
-                                   json_t **json, struct orch_error *err)
+int32_t document_decompress(const char *name, const uint8_t *bytes, size_t len, json_t **json,
+                            struct orch_error *err)
 {
     unsigned long long size = ZSTD_getFrameContentSize(bytes, len);
     if (size > DOCUMENT_PLAIN_MAX) { /* the two error values are huge */

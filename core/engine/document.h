@@ -26,4 +26,8 @@ int32_t document_open(const struct repo *repo, const char *name, enum key_purpos
                       const void *bytes, size_t len, json_t **json,
                       struct orch_error *err) ORCH_CHECKED;
 
+/* The last step of document_open: the bytes behind the seal to JSON. */
+int32_t document_decompress(const char *name, const uint8_t *bytes, size_t len, json_t **json,
+                            struct orch_error *err) ORCH_CHECKED;
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "engine/field.h"
+#include "engine/partload.h"
 
 #define PART_DOCUMENT 1u    /* version of the document */
 #define PART_LAYERS_MAX 64u /* more than any writer makes */
@@ -163,8 +164,8 @@ static int32_t stats_from_json(const json_t *json, const char *what, struct part
     return fields_end(&f, err);
 }
 
-static int32_t part_from_json(const json_t *json, const char *id, const char *what,
-                              struct part *part, struct orch_error *err)
+int32_t part_from_json(const json_t *json, const char *id, const char *what, struct part *part,
+                       struct orch_error *err)
 {
     struct fields f = fields_over(json, what);
     if (fields_u64(&f, "document") > PART_DOCUMENT) {

@@ -18,4 +18,9 @@ bool run_file_digest(const void *bytes, size_t len, char hex[2 * RUN_SHA_BYTES +
 int32_t run_last_number(struct repo *repo, const char *run_id, uint64_t *out,
                         struct orch_error *err) ORCH_CHECKED;
 
+/* Checks event `number`, whose predecessor's file has the digest `previous` ("" for the first), and
+ * appends it to the list that runlog_read() gives. */
+int32_t run_event_add(json_t *list, const json_t *json, const char *what, uint64_t number,
+                      const char *previous, struct orch_error *err) ORCH_CHECKED;
+
 #endif

@@ -276,9 +276,8 @@ int32_t runlog_list(struct repo *repo, json_t **out, struct orch_error *err)
     return ORCH_OK;
 }
 
-/* Appends one event to the list that runlog_read() gives. */
-static int32_t add_event(json_t *list, const json_t *json, const char *what, uint64_t number,
-                         const char *previous, struct orch_error *err)
+int32_t run_event_add(json_t *list, const json_t *json, const char *what, uint64_t number,
+                      const char *previous, struct orch_error *err)
 {
     char named[2 * RUN_SHA_BYTES + 1];
     struct fields f = fields_over(json, what);
@@ -328,7 +327,7 @@ int32_t runlog_read(struct repo *repo, const char *run_id, json_t **out, struct 
             rc = orch_fail(err, ORCH_E_CORRUPT, "%s is missing", what);
         }
         if (rc == ORCH_OK) {
-            rc = add_event(list, json, what, number, previous, err);
+            rc = run_event_add(list, json, what, number, previous, err);
             memcpy(previous, digest, sizeof digest);
         }
     }

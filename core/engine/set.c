@@ -199,8 +199,8 @@ static void set_fields(struct fields *f, struct set *set)
     set->skew_ns = fields_i64(f, "skew_ns");
 }
 
-static int32_t set_from_json(const json_t *json, const char *name, const char *what,
-                             struct set *set, struct orch_error *err)
+int32_t set_from_json(const json_t *json, const char *name, const char *what, struct set *set,
+                      struct orch_error *err)
 {
     struct fields f = fields_over(json, what);
     if (fields_u64(&f, "document") > SET_DOCUMENT) {

@@ -1,4 +1,4 @@
-/* setload.h: what set.c and setlist.c share. */
+/* setload.h: what set.c and setlist.c share; and the decoder apart from storage and seals. */
 #ifndef CORE_ENGINE_SETLOAD_H
 #define CORE_ENGINE_SETLOAD_H
 
@@ -9,5 +9,10 @@
 /* Reads the manifest sets/NAME. */
 int32_t set_load(struct repo *repo, const char *name, struct set **out,
                  struct orch_error *err) ORCH_CHECKED;
+
+/* Fills a zeroed set from the manifest sets/NAME; `what` names it in messages. set_free() is due
+ * also after a failure. */
+int32_t set_from_json(const json_t *json, const char *name, const char *what, struct set *set,
+                      struct orch_error *err) ORCH_CHECKED;
 
 #endif
