@@ -128,8 +128,9 @@ static int32_t check_count(const struct cli *cli, struct orch_error *err)
 {
     const struct cli_command *c = cli->command;
     if (cli->argument_count < c->min_arguments || cli->argument_count > c->max_arguments) {
-        return orch_fail(err, ORCH_E_CONFIG, "usage: orchestrate %s %s (see orchestrate %s --help)",
-                         c->name, c->arguments, c->name);
+        return orch_fail(err, ORCH_E_CONFIG,
+                         "usage: orchestrate %s%s%s (see orchestrate %s --help)", c->name,
+                         c->arguments[0] == 0 ? "" : " ", c->arguments, c->name);
     }
     return ORCH_OK;
 }

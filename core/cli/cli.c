@@ -8,6 +8,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/args.h"
 #include "cli/progress.h"
 
@@ -90,12 +91,15 @@ void cli_print_json(struct cli *cli, json_t *document)
 int cli_fail(struct cli *cli, const struct orch_error *err)
 {
     int code = cli_exit_code(err->code);
+    char message[ORCH_ERROR_MESSAGE_MAX];
+    (void)snprintf(message, sizeof(message), "%s", err->message);
+    text_clean(message, sizeof(message));
     progress_end();
-    (void)fprintf(stderr, "orchestrate: %s\n", err->message);
+    (void)fprintf(stderr, "orchestrate: %s\n", message);
     if (cli->json && !cli->document_printed) {
         cli_print_json(cli,
                        json_pack("{s:{s:s, s:s}, s:i}", "error", "code", orch_error_name(err->code),
-                                 "message", err->message, "exit", code));
+                                 "message", message, "exit", code));
     }
     return code;
 }
@@ -153,12 +157,19 @@ static int run_command(struct cli *cli)
     context_close_repository(&cli->run);
     config_free(cli->run.config);
     report_free(cli->run.report);
-    /* What was printed must have arrived; a full disk or closed pipe is a failure. */
-    if (fflush(stdout) != 0 && code == EXIT_DONE) {
-        (void)fprintf(stderr, "orchestrate: cannot write the output: %s\n", strerror(errno));
-        code = EXIT_FAILED;
-    }
     return code;
+}
+
+/* What was printed must have arrived; a full disk or closed pipe is a failure. */
+static int end_output(int code)
+{
+    bool lost = ferror(stdout) != 0; /* by an earlier write, whose errno is gone */
+    if (fflush(stdout) == 0 && !lost) {
+        return code;
+    }
+    (void)fprintf(stderr, "orchestrate: cannot write the output: %s\n",
+                  lost ? "a write failed" : strerror(errno));
+    return code == EXIT_DONE ? EXIT_FAILED : code;
 }
 
 int cli_main(int argc, char **argv)
@@ -176,5 +187,5 @@ int cli_main(int argc, char **argv)
     }
     free(cli.values);
     free(cli.arguments);
-    return code;
+    return end_output(code);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/progress.h"
 #include "cli/render.h"
 
@@ -29,7 +30,7 @@ json_t *output_set_json(const struct set *set)
             (void)json_object_update(json, more);
             json_decref(more);
         } else {
-            (void)json_object_set_new(json, "error", json_string(c->error));
+            (void)json_object_set_new(json, "error", text_json(c->error));
         }
         (void)json_array_append_new(components, json);
     }
@@ -146,9 +147,10 @@ int output_backup_into(struct cli *cli, const struct backup_options *options, js
     }
     json_t *document =
         json_pack("{s:s, s:s, s:O, s:I, s:I}", "run", result.run_id, "state",
-                  rc == ORCH_OK        ? "completed"
-                  : result.set != NULL ? "partial"
-                                       : "failed",
+                  rc == ORCH_OK            ? "completed"
+                  : result.set != NULL     ? "partial"
+                  : rc == ORCH_E_CANCELLED ? "cancelled"
+                                           : "failed",
                   "components", result.components, "stored_bytes", (json_int_t)result.stored_bytes,
                   "elapsed_ms", (json_int_t)result.elapsed_ms);
     if (result.set != NULL) {
@@ -200,9 +202,20 @@ int32_t output_confirmation(struct cli *cli, struct restore_options *options,
     return ORCH_OK;
 }
 
-static void print_component(const json_t *c)
+static void print_component(const json_t *c, bool dry_run)
 {
     char items[RENDER_TEXT], size[RENDER_TEXT], time[RENDER_TEXT];
+    const char *estimate = json_string_value(json_object_get(c, "estimate"));
+    if (dry_run && json_object_get(c, "error") == NULL) {
+        (void)printf(
+            "  %-16s %10s items %9s  about %s (%s)\n",
+            json_string_value(json_object_get(c, "component")),
+            render_count((uint64_t)json_integer_value(json_object_get(c, "items")), items),
+            render_size((uint64_t)json_integer_value(json_object_get(c, "size_bytes")), size),
+            render_duration(json_integer_value(json_object_get(c, "estimated_ms")), time),
+            estimate == NULL ? "guessed" : estimate);
+        return;
+    }
     const char *error = json_string_value(json_object_get(c, "error"));
     (void)printf("  %-16s %-9s %10s items %9s  %s%s%s\n",
                  json_string_value(json_object_get(c, "component")),
@@ -252,7 +265,7 @@ static void print_restore(const json_t *document, const struct restore_options *
     }
     json_array_foreach(json_object_get(document, "components"), i, c)
     {
-        print_component(c);
+        print_component(c, options->dry_run);
     }
     if (rc == ORCH_OK && options->dry_run) {
         (void)printf("Preflight passed. Nothing was changed.\n");
@@ -292,10 +305,11 @@ int output_restore_into(struct cli *cli, struct restore_options *options, json_t
     }
     if (result.document != NULL) {
         json_t *document = json_incref(result.document);
-        const char *state = rc == ORCH_OK          ? options->dry_run ? "planned" : "completed"
-                            : code == EXIT_REFUSED ? "refused"
-                            : code == EXIT_PARTIAL ? "partial"
-                                                   : "failed";
+        const char *state = rc == ORCH_OK            ? options->dry_run ? "planned" : "completed"
+                            : code == EXIT_REFUSED   ? "refused"
+                            : code == EXIT_PARTIAL   ? "partial"
+                            : code == EXIT_CANCELLED ? "cancelled"
+                                                     : "failed";
         (void)json_object_set_new(document, "state", json_string(state));
         (void)json_object_set_new(document, "elapsed_ms", json_integer(result.elapsed_ms));
         if (rc != ORCH_OK) {

@@ -77,10 +77,9 @@ static struct line *line_of(const char *component)
             return &screen.lines[i];
         }
     }
-    if (screen.count == LINES_MAX) {
-        return &screen.lines[LINES_MAX - 1];
-    }
-    struct line *line = &screen.lines[screen.count++];
+    /* With more components than lines, the last line is of whoever spoke last. */
+    screen.count += screen.count < LINES_MAX;
+    struct line *line = &screen.lines[screen.count - 1];
     *line = (struct line){.started_ms = clock_monotonic_ms(), .plain_ms = clock_monotonic_ms()};
     (void)snprintf(line->component, sizeof(line->component), "%s", component);
     return line;

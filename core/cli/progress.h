@@ -11,7 +11,7 @@
 
 /* Begins; `receiver` is to be given to report_new. One at a time in a process. */
 void progress_start(bool quiet, bool json, struct report_receiver *receiver);
-/* Takes the live lines away; may be called twice. */
+/* Ends the live lines, which stay on the screen as they are; may be called twice. */
 void progress_end(void);
 
 #endif

@@ -1,8 +1,9 @@
 /* render.c: see render.h. */
 #include "cli/render.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+
+#include "base/text.h"
 
 const char *render_size(uint64_t bytes, char text[RENDER_TEXT])
 {
@@ -39,7 +40,7 @@ const char *render_duration(int64_t ms, char text[RENDER_TEXT])
     if (ms < 1000) {
         (void)snprintf(text, RENDER_TEXT, "%lld ms", (long long)ms);
     } else if (s < 60) {
-        (void)snprintf(text, RENDER_TEXT, "%.1f s", (double)ms / 1000);
+        (void)snprintf(text, RENDER_TEXT, "%lld.%lld s", s, (long long)(ms / 100 % 10));
     } else if (s < 3600) {
         (void)snprintf(text, RENDER_TEXT, "%lld min %lld s", s / 60, s % 60);
     } else {
@@ -66,34 +67,13 @@ const char *render_age(int64_t then_ns, int64_t now_ns, char text[RENDER_TEXT])
     return text;
 }
 
-/* The length of a valid UTF-8 sequence at `p`, or 0. */
-static size_t utf8_length(const uint8_t *p, size_t left)
-{
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xc2 ? 0
-               : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0 ? 3
-               : p[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return n;
-}
-
 const char *render_bytes(const void *bytes, size_t len, char *text, size_t size)
 {
     const uint8_t *p = bytes;
     size_t out = 0;
     for (size_t i = 0; i < len && out + 8 < size;) {
-        size_t n = utf8_length(p + i, len - i);
-        bool plain = n > 1 || (n == 1 && p[i] >= 0x20 && p[i] != 0x7f && p[i] != '\\');
-        if (!plain) {
+        size_t n = text_printable(p + i, len - i);
+        if (n == 0 || p[i] == '\\') {
             out += (size_t)snprintf(text + out, size - out, "\\x%02x", p[i]);
             i++;
             continue;

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/log.h"
+#include "base/text.h"
 #include "run/backup_impl.h"
 #include "run/parallel.h"
 
@@ -202,8 +202,12 @@ static json_t *job_json(const struct backup_job *job)
     json_t *json = json_pack("{s:s, s:s, s:s}", "component", job->component->name, "plugin",
                              job->component->plugin, "state", good ? "completed" : "failed");
     if (!good) {
-        (void)json_object_set_new(json, "error", json_string(job->error.message));
-        (void)json_object_set_new(json, "code", json_string(orch_error_name(job->error.code)));
+        bool failed = job->error.code != ORCH_OK;
+        (void)json_object_set_new(
+            json, "error", json_string(failed ? job->error.message : "the run ended before it"));
+        (void)json_object_set_new(
+            json, "code",
+            json_string(orch_error_name(failed ? job->error.code : ORCH_E_CANCELLED)));
         return json;
     }
     json_t *more = json_pack(
@@ -297,7 +301,7 @@ static int32_t finish(struct backup *b, int32_t rc, struct orch_error *err)
         if (rc == ORCH_OK) {
             (void)json_object_set_new(details, "set", json_string(b->set->id));
         } else {
-            (void)json_object_set_new(details, "error", json_string(err->message));
+            (void)json_object_set_new(details, "error", text_json(err->message));
         }
         if (runlog_finish(b->log, state, details, &late) != ORCH_OK) {
             report_text(b->ctx->report, REPORT_WARNING, NULL, "the run's log is incomplete: %s",
@@ -332,6 +336,7 @@ int32_t backup_run(struct run_context *ctx, const struct backup_options *options
     free(b.jobs);
     result->elapsed_ms = clock_monotonic_ms() - start_ms;
     if (rc != ORCH_OK) {
+        text_clean(err->message, sizeof(err->message));
         set_free(b.set);
         return rc;
     }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/content.h"
 
 #define PROGRESS_EVERY_MS 200
@@ -13,6 +14,7 @@ static void job_failed(struct backup_job *job, const struct orch_error *why)
 {
     job->failed = true;
     job->error = *why;
+    text_clean(job->error.message, sizeof(job->error.message));
     report_text(job->ctx->report, REPORT_FAILURE, job->component->name, "%s", why->message);
     log_debug(job->component->name, "failed: %s", why->message);
 }

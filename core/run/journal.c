@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "run/context.h"
 
 #define JOURNAL_MAX (64u << 20)
@@ -83,7 +84,11 @@ static int32_t read_lines(const char *path, json_t *lines, size_t *whole, struct
         json_t *line = json_loadb((const char *)text.data + at, len, 0, NULL);
         if (!json_is_object(line)) {
             json_decref(line);
-            return orch_fail(err, ORCH_E_CORRUPT, "journal %s is damaged at byte %zu", path, at);
+            return orch_fail(
+                err, ORCH_E_CORRUPT,
+                "journal %s is damaged at byte %zu, so that it cannot be told what its "
+                "restore did; look at it, and move it away to go on without it",
+                path, at);
         }
         (void)json_array_append_new(lines, line);
         at += len + 1;
@@ -113,12 +118,16 @@ int32_t journal_append(struct journal *journal, const char *event, const char *c
         return orch_fail(err, ORCH_E_NOMEM, "no memory for a line of the journal");
     }
     (void)pthread_mutex_lock(&journal->mutex);
+    off_t end = lseek(journal->fd, 0, SEEK_END);
     int32_t rc = file_write_all(journal->fd, text.data, text.len, journal->path, err);
     if (rc == ORCH_OK && fdatasync(journal->fd) != 0) {
         rc = orch_fail_errno(err, errno, "cannot sync journal %s", journal->path);
     }
     if (rc == ORCH_OK) {
         (void)json_array_append(journal->lines, line);
+    } else if (end >= 0 && ftruncate(journal->fd, end) != 0) {
+        /* Half a line (a full disk) with another behind it would be damage. */
+        log_warning("journal", "%s may end in half a line: %s", journal->path, strerror(errno));
     }
     (void)pthread_mutex_unlock(&journal->mutex);
     json_decref(line);
@@ -181,10 +190,12 @@ static int32_t walk(const struct config *config,
                     void *ctx, struct orch_error *err)
 {
     CLEANUP_FREE char *folder = file_join(config->state_dir, JOURNAL_FOLDER);
-    CLEANUP_DIR DIR *dir = folder == NULL ? NULL : opendir(folder);
+    if (folder == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for journals");
+    }
+    CLEANUP_DIR DIR *dir = opendir(folder);
     if (dir == NULL) {
-        return errno == ENOENT ? ORCH_OK
-                               : orch_fail_errno(err, errno, "cannot open the folder of journals");
+        return errno == ENOENT ? ORCH_OK : orch_fail_errno(err, errno, "cannot open %s", folder);
     }
     int32_t rc = ORCH_OK;
     for (const struct dirent *entry = readdir(dir); rc == ORCH_OK && entry != NULL;

@@ -75,6 +75,8 @@ int32_t ledger_read(const struct config *config, const char *ledger, json_t **ou
     CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
     *out = json_array();
     if (path == NULL || *out == NULL) {
+        json_decref(*out);
+        *out = NULL;
         return orch_fail(err, ORCH_E_NOMEM, "no memory to read %s", ledger);
     }
     int32_t rc = file_read(path, LEDGER_MAX, &text, err);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/check.h"
 #include "engine/lease.h"
 #include "run/ledger.h"
@@ -126,6 +127,20 @@ static int32_t prepare(struct restore *r, struct orch_error *err)
     return ORCH_OK;
 }
 
+static int32_t estimate_all(struct restore *r, struct orch_error *err)
+{
+    json_t *history = NULL;
+    int32_t rc = ledger_read(r->ctx->config, LEDGER_HISTORY, &history, err);
+    for (size_t i = 0; rc == ORCH_OK && i < r->plan.job_count; i++) {
+        struct restore_job *job = &r->plan.jobs[i];
+        const struct part_content *content = &job->part->content;
+        job->estimate = estimate_restore(history, job->component->name,
+                                         content->object_bytes + content->record_bytes);
+    }
+    json_decref(history);
+    return rc;
+}
+
 /* ---- preflight ---- */
 
 static void integrity_finding(void *ctx, const struct check_finding *finding)
@@ -223,10 +238,11 @@ static int32_t audit_overrides(struct restore *r, struct orch_error *err)
             if (!overridden && (v->flags & ORCH_VERDICT_AUDIT) == 0) {
                 continue;
             }
-            json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "what",
-                                      overridden ? "allow-incompatible" : "verdict", "run",
-                                      r->result->run_id, "set", r->plan.set->id, "component",
-                                      job->component->name, "code", v->code, "message", v->message);
+            json_t *entry =
+                json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "what",
+                          overridden ? "allow-incompatible" : "verdict", "run", r->result->run_id,
+                          "set", r->plan.set->id, "component", job->component->name, "code",
+                          text_json(v->code), "message", text_json(v->message));
             int32_t rc = ledger_append(r->ctx->config, LEDGER_AUDIT, entry, err);
             if (rc != ORCH_OK) {
                 return orch_wrap(err, "nothing was touched: the audit trail cannot be written");
@@ -420,7 +436,7 @@ static int32_t record(struct restore *r, int32_t rc, struct orch_error *err)
                   r->plan.set->id, "set_name", r->plan.set->name, "state", state, "elapsed_ms",
                   (json_int_t)r->result->elapsed_ms, "components", components);
     if (rc != ORCH_OK) {
-        (void)json_object_set_new(entry, "error", json_string(err->message));
+        (void)json_object_set_new(entry, "error", text_json(err->message));
     }
     if (ledger_append(r->ctx->config, LEDGER_HISTORY, entry, &late) != ORCH_OK) {
         report_text(r->ctx->report, REPORT_WARNING, NULL, "the history has no record of this: %s",
@@ -441,7 +457,8 @@ static json_t *document(const struct restore *r)
     for (size_t i = 0; i < r->plan.step_count; i++) {
         const struct restore_plan_step *step = &r->plan.steps[i];
         if (step->graph == NULL) {
-            (void)json_array_append_new(steps, json_pack("{s:s}", "check", step->step->command));
+            (void)json_array_append_new(
+                steps, json_pack("{s:o}", "check", text_json(step->step->command)));
             continue;
         }
         json_t *stages = json_array();
@@ -468,6 +485,9 @@ static json_t *document(const struct restore *r)
 static int32_t work(struct restore *r, int64_t start_ms, struct orch_error *err)
 {
     int32_t rc = prepare(r, err);
+    if (rc == ORCH_OK) {
+        rc = estimate_all(r, err);
+    }
     if (rc == ORCH_OK) {
         rc = preflight(r, err);
     }
@@ -498,6 +518,9 @@ int32_t restore_run(struct run_context *ctx, const struct restore_options *optio
     int64_t start_ms = clock_monotonic_ms();
     int32_t rc = work(&r, start_ms, err);
     result->elapsed_ms = clock_monotonic_ms() - start_ms;
+    if (rc != ORCH_OK) {
+        text_clean(err->message, sizeof(err->message));
+    }
     if (r.plan.resolved != NULL) {
         result->document = document(&r);
     }

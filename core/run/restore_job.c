@@ -6,10 +6,12 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/content.h"
 
 #define PROGRESS_EVERY_MS 200
 #define FUTURE_FILE_MAX (4u << 20)
+#define WRITERS_STAND "the data is back and verified, but its writers could not be started"
 
 static struct orch_restore request_of(const struct restore_job *job, uint32_t attempt)
 {
@@ -32,8 +34,8 @@ static int32_t service_intent(void *ctx, const char *action, const char *target,
                               struct orch_error *err)
 {
     struct restore_job *job = ctx;
-    json_t *details =
-        json_pack("{s:s, s:s, s:s?}", "action", action, "target", target, "aside", aside);
+    json_t *details = json_pack("{s:o, s:o, s:o?}", "action", text_json(action), "target",
+                                text_json(target), "aside", text_json(aside));
     int32_t rc = journal_append(job->journal, "intent", job->component->name, details, err);
     if (rc == ORCH_OK) {
         crash_point(CRASH_RESTORE_INTENT);
@@ -45,7 +47,8 @@ static int32_t service_done(void *ctx, const char *action, const char *target,
                             struct orch_error *err)
 {
     struct restore_job *job = ctx;
-    json_t *details = json_pack("{s:s, s:s}", "action", action, "target", target);
+    json_t *details =
+        json_pack("{s:o, s:o}", "action", text_json(action), "target", text_json(target));
     int32_t rc = journal_append(job->journal, "done", job->component->name, details, err);
     if (rc == ORCH_OK) {
         crash_point(CRASH_RESTORE_DONE);
@@ -293,7 +296,7 @@ static int32_t replace(struct restore_job *job, struct worker *worker,
     struct orch_error late = ORCH_ERROR_INIT;
     if (worker_resume(worker, &late) != ORCH_OK && rc == ORCH_OK) {
         *err = late;
-        rc = orch_wrap(err, "the data is back and verified, but its writers could not be started");
+        rc = orch_wrap(err, WRITERS_STAND);
     }
     return rc;
 }
@@ -315,11 +318,14 @@ static int32_t execute(struct restore_job *job, struct orch_error *err)
     }
     rc = replace(job, worker, &request, err);
     struct orch_error late = ORCH_ERROR_INIT;
-    if (job->verified) {
+    if (job->verified && rc == ORCH_OK) {
         if (settle(job, worker, &request, &late) != ORCH_OK) {
             report_text(job->ctx->report, REPORT_WARNING, job->component->name,
                         "verified, but what was set aside could not be let go: %s", late.message);
         }
+    } else if (job->verified) {
+        /* Its writers stand still: it stays unsettled, so that --resume starts them. */
+        log_debug(job->component->name, "left unsettled");
     } else if (worker_settle(worker, &request, ORCH_SETTLE_FAILED, &late) != ORCH_OK) {
         log_debug(job->component->name, "settling the failure: %s", late.message);
     }
@@ -330,6 +336,18 @@ static int32_t execute(struct restore_job *job, struct orch_error *err)
     return rc;
 }
 
+static void job_failed(struct restore_job *job, const struct orch_error *why)
+{
+    struct orch_error late = ORCH_ERROR_INIT;
+    job->failed = true;
+    job->error = *why;
+    json_t *details = json_pack("{s:o}", "error", text_json(why->message));
+    if (journal_append(job->journal, "failed", job->component->name, details, &late) != ORCH_OK) {
+        log_warning(job->component->name, "%s", late.message);
+    }
+    report_text(job->ctx->report, REPORT_FAILURE, job->component->name, "%s", why->message);
+}
+
 void restore_job_execute(void *item)
 {
     struct restore_job *job = item;
@@ -338,15 +356,7 @@ void restore_job_execute(void *item)
     int32_t rc = execute(job, &err);
     job->elapsed_ms = clock_monotonic_ms() - start;
     if (rc != ORCH_OK) {
-        struct orch_error late = ORCH_ERROR_INIT;
-        job->failed = true;
-        job->error = err;
-        json_t *details = json_pack("{s:s}", "error", err.message);
-        if (journal_append(job->journal, "failed", job->component->name, details, &late) !=
-            ORCH_OK) {
-            log_warning(job->component->name, "%s", late.message);
-        }
-        report_text(job->ctx->report, REPORT_FAILURE, job->component->name, "%s", err.message);
+        job_failed(job, &err);
         return;
     }
     struct report_event done = {.kind = REPORT_COMPONENT,
@@ -365,9 +375,14 @@ void restore_job_settle(void *item)
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
     int32_t rc = context_open_worker(job->ctx, job->component, &worker, &err);
     if (rc == ORCH_OK) {
-        rc = settle(job, worker, &request, &err);
+        rc = worker_resume(worker, &err);
     }
     if (rc != ORCH_OK) {
+        (void)orch_wrap(&err, WRITERS_STAND);
+        job_failed(job, &err);
+        return;
+    }
+    if (settle(job, worker, &request, &err) != ORCH_OK) {
         report_text(job->ctx->report, REPORT_WARNING, job->component->name,
                     "verified, but what was set aside could not be let go: %s", err.message);
     }
@@ -386,10 +401,11 @@ static json_t *verdicts_json(const struct worker_verdicts *verdicts)
     json_t *list = json_array();
     for (size_t i = 0; i < verdicts->count; i++) {
         const struct worker_verdict *v = &verdicts->items[i];
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s}", "severity",
+        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:o?, s:o}", "severity",
                                                     severities[v->severity <= 2 ? v->severity : 2],
-                                                    "code", v->code, "subject", v->subject,
-                                                    "message", v->message));
+                                                    "code", text_json(v->code), "subject",
+                                                    text_json(v->subject), "message",
+                                                    text_json(v->message)));
     }
     return list;
 }
@@ -414,9 +430,12 @@ json_t *restore_job_json(const struct restore_job *job)
                   (json_int_t)(content->object_bytes + content->record_bytes), "elapsed_ms",
                   (json_int_t)job->elapsed_ms, "overridden", (json_int_t)job->overridden,
                   "verdicts", verdicts_json(&job->verdicts));
+    (void)json_object_set_new(json, "estimated_ms", json_integer(job->estimate.ms));
+    (void)json_object_set_new(json, "estimate",
+                              json_string(job->estimate.measured ? "measured" : "guessed"));
     const char *error = job->failed ? job->error.message : job->refusal;
     if (error[0] != 0) {
-        (void)json_object_set_new(json, "error", json_string(error));
+        (void)json_object_set_new(json, "error", text_json(error));
     }
     return json;
 }

@@ -4,6 +4,7 @@
 
 #include "engine/part.h"
 #include "run/context.h"
+#include "run/estimate.h"
 #include "run/journal.h"
 
 struct restore_job {
@@ -28,6 +29,7 @@ struct restore_job {
     bool verified, settled, failed, skipped;
     struct orch_error error;
     int64_t elapsed_ms;
+    struct estimate estimate;
     uint64_t bytes, items;
     int64_t reported_ms;
 };
@@ -36,7 +38,8 @@ struct restore_job {
 void restore_job_check(void *job);
 /* quiesce, restore, verify, resume, settle. Journals. */
 void restore_job_execute(void *job);
-/* Only the settling of a component that an earlier attempt verified. */
+/* What is left for a component that an earlier attempt verified: its writers, which may still stand
+ * still, and settling. */
 void restore_job_settle(void *job);
 void restore_job_clear(struct restore_job *job);
 json_t *restore_job_json(const struct restore_job *job);

@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 static json_t *text_array(const char *const *texts, size_t count)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
-        (void)json_array_append_new(list, json_string(texts[i]));
+        (void)json_array_append_new(list, text_json(texts[i]));
     }
     return list;
 }
@@ -15,7 +17,7 @@ static json_t *text_array(const char *const *texts, size_t count)
 static json_t *step_json(const struct restore_step *step)
 {
     if (step->kind == RESTORE_STEP_CHECK) {
-        return json_pack("{s:s}", "check", step->command);
+        return json_pack("{s:o}", "check", text_json(step->command));
     }
     return json_pack("{s:o}", "restore", text_array(step->components, step->component_count));
 }
@@ -26,8 +28,8 @@ json_t *restore_plan_request(const struct restore_options *options)
     for (size_t i = 0; i < options->step_count; i++) {
         (void)json_array_append_new(steps, step_json(&options->steps[i]));
     }
-    return json_pack("{s:s, s:o, s:o, s:s?}", "set", options->set, "steps", steps, "targets",
-                     text_array(options->targets, options->target_count), "plan",
+    return json_pack("{s:o, s:o, s:o, s:s?}", "set", text_json(options->set), "steps", steps,
+                     "targets", text_array(options->targets, options->target_count), "plan",
                      options->plan_hash);
 }
 
@@ -61,6 +63,12 @@ static int32_t collect_names(const struct run_context *ctx, const struct restore
             if (config_component(config, step->components[k]) == NULL) {
                 return orch_fail(err, ORCH_E_CONFIG, "there is no component \"%s\" in %s",
                                  step->components[k], config->dir);
+            }
+            for (size_t m = 0; m < *count; m++) {
+                if (strcmp((*names)[m], step->components[k]) == 0) {
+                    return orch_fail(err, ORCH_E_CONFIG, "component \"%s\" is named twice",
+                                     step->components[k]);
+                }
             }
             (*names)[(*count)++] = step->components[k];
         }
@@ -214,7 +222,10 @@ int32_t restore_plan_make(struct run_context *ctx, const struct restore_options 
         rc = set_find(&plan->sets, set_text, names, count, &plan->set, err);
     }
     if (rc == ORCH_OK && steps_name_all(options)) {
-        rc = names_of_set(ctx, plan->set, &names, &count, err);
+        rc = count > 0 ? orch_fail(err, ORCH_E_CONFIG,
+                                   "a restore step without components restores all of the set: it "
+                                   "stands alone")
+                       : names_of_set(ctx, plan->set, &names, &count, err);
     }
     if (rc == ORCH_OK) {
         rc = make_jobs(ctx, options, index, names, count, plan, err);

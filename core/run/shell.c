@@ -28,7 +28,13 @@ static int32_t spawn(const char *command, pid_t *pid, struct orch_error *err)
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setpgroup(&attributes, 0);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    /* We ignore SIGPIPE; a pipeline in the command counts on it. */
+    sigset_t usual;
+    (void)sigemptyset(&usual);
+    (void)sigaddset(&usual, SIGPIPE);
+    (void)posix_spawnattr_setsigdefault(&attributes, &usual);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                    POSIX_SPAWN_SETSIGDEF);
     char shell[] = "/bin/sh", flag[] = "-c";
     char *text = strdup(command);
     char *argv[] = {shell, flag, text, NULL};

@@ -26,9 +26,12 @@ int32_t target_lock(const struct config *config, const char *component, struct t
         return orch_fail_errno(err, errno, "cannot open lock %s", path);
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        return orch_fail(
-            err, ORCH_E_BUSY,
-            "component \"%s\" is being restored by another process; wait for it to end", component);
+        return errno == EWOULDBLOCK
+                   ? orch_fail(err, ORCH_E_BUSY,
+                               "component \"%s\" is being restored by another process; wait for it "
+                               "to end",
+                               component)
+                   : orch_fail_errno(err, errno, "cannot lock %s", path);
     }
     locks->fds[locks->count++] = steal_fd(&fd);
     return ORCH_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "engine/lease.h"
 
 #define FINDINGS_MAX 1000u
@@ -44,10 +45,10 @@ static void on_finding(void *ctx, const struct check_finding *f)
     if (json_array_size(v->findings) >= FINDINGS_MAX) {
         return;
     }
-    (void)json_array_append_new(v->findings,
-                                json_pack("{s:s?, s:s?, s:s?, s:s?, s:s}", "file", f->file, "set",
-                                          f->set, "component", f->component, "object", f->object,
-                                          "problem", f->problem));
+    (void)json_array_append_new(
+        v->findings, json_pack("{s:o?, s:s?, s:s?, s:o?, s:o}", "file", text_json(f->file), "set",
+                               f->set, "component", f->component, "object", text_json(f->object),
+                               "problem", text_json(f->problem)));
 }
 
 static void on_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
