@@ -143,6 +143,9 @@ int32_t file_replace(const char *path, const void *data, size_t len, mode_t mode
 
 int32_t file_make_dirs(const char *path, mode_t mode, struct orch_error *err)
 {
+    if (path[0] == 0) {
+        return orch_fail(err, ORCH_E_INVALID, "a folder to make has no name");
+    }
     CLEANUP_FREE char *copy = strdup(path);
     if (copy == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to make %s", path);

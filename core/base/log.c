@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 static _Atomic uint32_t current_level = ORCH_LOG_WARNING;
 
 void log_set_level(uint32_t level)
@@ -30,11 +32,7 @@ void log_line(uint32_t level, const char *scope, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    for (char *p = text; *p != 0; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            *p = ' ';
-        }
-    }
+    text_clean(text, sizeof(text));
     struct timespec now;
     struct tm tm;
     clock_gettime(CLOCK_REALTIME, &now);

@@ -1,5 +1,5 @@
 /*
- * log.h: the debug log on stderr (and, when set, in a file) that tells the story of a run.
+ * log.h: the debug log on stderr that tells the story of a run.
  *
  * Levels are the ORCH_LOG_* of the SDK. Lines are "time level scope: text". Any thread may log.
  */
@@ -12,8 +12,8 @@
 void log_set_level(uint32_t level);
 uint32_t log_level(void);
 
-/* `scope` is a component or module name. `text` is made safe for a terminal: control bytes are
- * escaped. */
+/* `scope` is a component or module name. The text is made safe for a terminal (text_clean), and cut
+ * at about 2,000 bytes. */
 void log_line(uint32_t level, const char *scope, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
+
 struct report {
     pthread_mutex_t mutex;
     struct report_receiver receiver;
@@ -47,6 +49,7 @@ void report_text(struct report *report, enum report_kind kind, const char *compo
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    text_clean(text, sizeof(text));
     struct report_event event = {.kind = kind, .component = component, .text = text};
     report_send(report, &event);
 }

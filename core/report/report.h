@@ -37,6 +37,7 @@ void report_free(struct report *report); /* NULL is fine */
 
 /* A NULL report takes events and forgets them. */
 void report_send(struct report *report, const struct report_event *event);
+/* The text is cleaned for a terminal (text.h) and cut at about 1,400 bytes. */
 void report_text(struct report *report, enum report_kind kind, const char *component,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
