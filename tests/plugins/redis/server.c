@@ -103,6 +103,42 @@ void server_kill(struct server *server)
     }
 }
 
+static void watch_and_kill(const char *path, pid_t victim, int db, const char *command,
+                           const char *field, long long least)
+{
+    redisContext *redis = redisConnectUnix(path);
+    freeReplyObject(redisCommand(redis, "SELECT %d", db));
+    for (;;) {
+        redisReply *reply = redisCommand(redis, command);
+        if (reply == NULL) {
+            _exit(1);
+        }
+        long long value = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+        const char *line = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, field) : NULL;
+        if (line != NULL) {
+            value = strtoll(line + strlen(field) + 1, NULL, 10);
+        }
+        freeReplyObject(reply);
+        if (value >= least) {
+            (void)kill(victim, SIGKILL);
+            _exit(0);
+        }
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+pid_t server_kill_when(struct server *server, int db, const char *command, const char *field,
+                       long long least)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        watch_and_kill(server->socket, server->pid, db, command, field, least);
+    }
+    return pid;
+}
+
 static void remove_folder(const char *dir)
 {
     pid_t pid = fork();

@@ -27,6 +27,13 @@ void server_restart(struct server *server, const char *const *settings);
 void server_kill(struct server *server); /* SIGKILL, waits */
 void server_stop(struct server *server); /* the same, and removes the folder */
 
+/*
+ * A process that kills the server once the answer to `command` in database `db`, a number or a text
+ * with the line "field:number", has come to `least`. Wait for it with waitpid.
+ */
+pid_t server_kill_when(struct server *server, int db, const char *command, const char *field,
+                       long long least);
+
 /* Runs a command; fails the test on an error reply. Free the reply. */
 redisReply *server_ask(struct server *server, const char *format, ...);
 /* The same without the reply, or with an integer one. */

@@ -7,10 +7,10 @@
 
 #include <check.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 static struct server server;
@@ -230,22 +230,17 @@ START_TEST(a_server_killed_in_the_stream_is_an_error)
 {
     static const char *const SLOW[] = {"diskless yes", NULL};
     server_do(&server, "DEBUG POPULATE 20000 key 2000");
-    server_do(&server, "CONFIG SET rdb-key-save-delay 100");
+    server_do(&server, "CONFIG SET rdb-key-save-delay 200");
     struct harness *harness = fixture_open(server.url, server.work, SLOW);
-    pid_t victim = server.pid;
-    pid_t killer = fork();
-    if (killer == 0) { /* after the fork has begun to write, which takes 2 s with that delay */
-        struct timespec wait = {0, 500 * 1000 * 1000};
-        (void)nanosleep(&wait, NULL);
-        (void)kill(victim, SIGKILL);
-        _exit(0);
-    }
+    pid_t killer =
+        server_kill_when(&server, 0, "INFO persistence", "current_save_keys_processed", 1000);
     struct orch_probe probe;
     struct orch_freeze freeze;
     struct orch_error err = ORCH_ERROR_INIT;
     int32_t rc = harness_backup(harness, 0, &probe, &freeze, &err);
     ck_assert_msg(rc == ORCH_E_UNREACHABLE, "%d %s", rc, err.message);
     ck_assert_ptr_nonnull(strstr(err.message, "broke off"));
+    ck_assert_int_eq(waitpid(killer, NULL, 0), killer);
     harness_free(harness);
 }
 END_TEST
