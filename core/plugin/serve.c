@@ -366,7 +366,7 @@ static int32_t send_done(struct server *server, uint16_t stream, const struct it
                          struct orch_error *err)
 {
     CLEANUP_JSON json_t *done = services_totals_new(totals);
-    struct wire_frame frame = {.type = WIRE_DONE, .stream = stream, .id = server->current};
+    struct wire_frame frame = {.type = WIRE_DONE, .stream = stream, .id = server->call_id};
     return server_send(server, frame, done, err);
 }
 
@@ -527,6 +527,7 @@ static int serve_calls(struct server *server)
     struct wire_frame frame = {0};
     CLEANUP_BUFFER struct buffer payload = BUFFER_INIT;
     while (next_call(server, &frame, &payload)) {
+        server->call_id = frame.id;
         CLEANUP_JSON json_t *args = NULL;
         CLEANUP_JSON json_t *reply = json_object();
         int32_t rc = message_parse(payload.data, payload.len, "host", &args, &err);

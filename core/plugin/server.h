@@ -61,6 +61,7 @@ struct server {
     struct arguments_options *options;
     struct orch_host host;
     const char *callback; /* the one that runs, or NULL */
+    uint32_t call_id;     /* of the call that runs */
     uint32_t request_id;
     struct stream *out;
     struct orch_error bulk_error; /* sticky: a plugin may not go on after it */

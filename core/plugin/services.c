@@ -323,7 +323,7 @@ int32_t services_release_block(struct server *server, struct orch_error *err)
     server->holding = false;
     buffer_free(&server->held.payload);
     struct wire_frame frame = {
-        .type = WIRE_CREDIT, .stream = server->inbound_stream, .id = server->current, .credit = 1};
+        .type = WIRE_CREDIT, .stream = server->inbound_stream, .id = server->call_id, .credit = 1};
     atomic_store(&server->sent_ms, coarse_ms());
     return wire_send(server->wire, frame, NULL, 0, -1, err);
 }

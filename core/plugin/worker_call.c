@@ -337,10 +337,16 @@ static int32_t take_frame(struct worker *worker, struct worker_call *call,
 
 /* ---- limits and escalation ---- */
 
+/* A signal handler or another thread sets it. */
+static int flag_of(const struct worker *worker)
+{
+    return worker->cancel != NULL ? __atomic_load_n(worker->cancel, __ATOMIC_RELAXED) : 0;
+}
+
 static bool was_cancelled(struct worker *worker, const struct worker_call *call)
 {
     unsigned count = atomic_load(&worker->cancels);
-    int flag = worker->cancel != NULL ? *worker->cancel : 0;
+    int flag = flag_of(worker);
     if (call->cleanup) { /* what was cancelled before is being cleaned up now */
         return count != call->cancels_before || (flag != 0 && call->cancel_before == 0);
     }
@@ -541,7 +547,7 @@ int32_t worker_call_run(struct worker *worker, struct worker_call *call, json_t 
                          worker->death.message);
     }
     call->cancels_before = call->cleanup ? atomic_load(&worker->cancels) : 0;
-    call->cancel_before = worker->cancel != NULL ? *worker->cancel : 0;
+    call->cancel_before = flag_of(worker);
     if (was_cancelled(worker, call)) {
         return orch_fail(err, ORCH_E_CANCELLED, "cancelled before %s", call->name);
     }

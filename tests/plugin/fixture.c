@@ -66,7 +66,7 @@ struct worker_options fixture_options(const char *plugin, int mode)
                                    .inline_data = mode == MODE_INLINE,
                                    .call_timeout_ms = 60000,
                                    .stall_timeout_ms = 60000,
-                                   .grace_ms = 300,
+                                   .grace_ms = 2000,
                                    .log = keep_line};
 }
 

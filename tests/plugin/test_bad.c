@@ -263,6 +263,7 @@ static int32_t start_hang(int mode, const char *how, const char *fifo, struct wo
                           void (*limits)(struct worker_options *))
 {
     struct worker_options options = fixture_options("hang", mode);
+    options.grace_ms = 300;
     struct fixture_values values = {0};
     limits(&options);
     fixture_text(&values, "how", how);
@@ -350,7 +351,7 @@ static volatile int cancel_flag;
 static void *cancel_when_at_work(void *arg)
 {
     fixture_fifo_started(*(int *)arg);
-    cancel_flag = 1;
+    __atomic_store_n(&cancel_flag, 1, __ATOMIC_RELAXED);
     return NULL;
 }
 
@@ -361,6 +362,7 @@ START_TEST(test_cancel_hang)
     struct worker *worker = NULL;
     struct orch_error err = ORCH_ERROR_INIT;
     struct worker_options options = fixture_options("hang", _i);
+    options.grace_ms = 300;
     struct fixture_values values = {0};
     struct recorder recorder = {0};
     pthread_t thread;

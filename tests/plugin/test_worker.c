@@ -351,7 +351,7 @@ static volatile int cancel_flag;
 static void *set_flag_soon(void *arg)
 {
     (void)usleep(50000);
-    cancel_flag = 1;
+    __atomic_store_n(&cancel_flag, 1, __ATOMIC_RELAXED);
     return arg;
 }
 
@@ -387,12 +387,12 @@ END_TEST
 /* A sink that takes longer than the stall limit: that is our fault, not the worker's. */
 START_TEST(test_slow_host_is_no_stall)
 {
-    struct recorder recorder = {.block_ms = 600};
+    struct recorder recorder = {.block_ms = 1500};
     struct worker_done done;
     struct worker *worker = NULL;
     struct worker_options options = fixture_options("mixed", _i);
     struct fixture_values values = {0};
-    options.stall_timeout_ms = 300;
+    options.stall_timeout_ms = 1000;
     fixture_number(&values, "items", 300);
     fixture_finish(&values);
     ASSERT_OK(worker_start(&options, &worker, &ok));
