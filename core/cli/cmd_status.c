@@ -108,7 +108,9 @@ static void print(const struct status *s, const json_t *leases)
     {
         const char *work = json_string_value(json_object_get(entry, "work"));
         const char *host = json_string_value(json_object_get(entry, "host"));
-        (void)printf("At work: %s on %s\n", work == NULL ? "?" : work, host == NULL ? "?" : host);
+        bool stale = json_is_true(json_object_get(entry, "stale"));
+        (void)printf("%s: %s on %s\n", stale ? "Perhaps at work (not renewed of late)" : "At work",
+                     work == NULL ? "?" : work, host == NULL ? "?" : host);
     }
     json_array_foreach(s->problems, i, entry)
     {
