@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "plan/config_internal.h"
 #include "plan/document.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct plugin_option options[] = {
     {(char *)"text", ORCH_OPTION_STRING, 0, (char *)"x", (char *)"h"},
@@ -51,13 +50,6 @@ static int32_t describe(void *ctx, const char *name, struct plugin_info **out,
     info->option_count = OPTIONS;
     *out = info;
     return ORCH_OK;
-}
-
-static void must(int holds)
-{
-    if (!holds) {
-        abort();
-    }
 }
 
 static void build(struct document *document)

@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "plan/config_internal.h"
 #include "plan/document.h"
 #include "plan/plan_internal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char conf[] =
     "state_dir = \"/s\"; cache_dir = \"/c\";\n"
@@ -26,13 +25,6 @@ static int32_t describe(void *ctx, const char *name, struct plugin_info **out,
     info->name = strdup(name);
     *out = info;
     return ORCH_OK;
-}
-
-static void must(int holds)
-{
-    if (!holds) {
-        abort();
-    }
 }
 
 static struct config *make_config(void)

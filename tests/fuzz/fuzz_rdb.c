@@ -5,6 +5,7 @@
  * SDK.
  */
 #include "crc64.h"
+#include "fuzz.h"
 #include "rdb.h"
 #include "rdb_value.h"
 
@@ -12,8 +13,6 @@
 #include <string.h>
 
 #define ITEM_MAX (UINT64_C(1) << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What a backup does with a key: its digest, its count, and a payload that must be valid again. */
 static void use(const struct crc64 *crc, const struct rdb_event *event)
