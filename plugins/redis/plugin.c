@@ -189,7 +189,7 @@ static int32_t probe(void *instance, struct orch_probe *probe, struct orch_error
     }
     probe->items = server_keys(&server, redis->url.db);
     probe->size_bytes = server.dataset;
-    (void)snprintf(probe->version, sizeof(probe->version), "Redis %s", server.version);
+    (void)snprintf(probe->version, sizeof(probe->version), "%s", server.product);
     (void)snprintf(probe->identity, sizeof(probe->identity), "%.220s%s", address, db);
     rc = orch_fact_string(redis->host, "role", server.role, err);
     if (rc == ORCH_OK) {

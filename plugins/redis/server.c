@@ -82,6 +82,9 @@ int32_t server_read(struct conn *conn, struct server *server, struct orch_error 
     if (sscanf(server->version, "%" SCNu32 ".%" SCNu32, &server->major, &server->minor) != 2) {
         return orch_fail(err, ORCH_E_PROTOCOL, "the server does not say its version in INFO");
     }
+    field(info, "valkey_version", text, sizeof(text));
+    (void)snprintf(server->product, sizeof(server->product), "%s %s",
+                   text[0] != '\0' ? "Valkey" : "Redis", text[0] != '\0' ? text : server->version);
     field(info, "run_id", server->run_id, sizeof(server->run_id));
     field(info, "role", server->role, sizeof(server->role));
     field(info, "maxmemory_policy", server->policy, sizeof(server->policy));

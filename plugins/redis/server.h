@@ -14,7 +14,8 @@ struct server_db {
 };
 
 struct server {
-    char version[32];
+    char version[32]; /* of Redis, or the one that a Valkey is compatible with */
+    char product[48]; /* "Redis 7.0.15", "Valkey 8.0.1" */
     uint32_t major, minor;
     char run_id[48];
     char role[16];   /* "master" or "slave" */
