@@ -13,7 +13,8 @@ struct content_reader;
 /* Catalogue only: OBJECT events without their data, tokens included, then END. */
 #define CONTENT_ENTRIES_ONLY 1u
 /* Leave out objects of which a chunk is not in the index, and tokens that are not safely older than
- * `frozen_ns` of the part: what may be offered as "earlier" to an incremental backup. */
+ * `frozen_ns` of the part: what may be offered as "earlier" to an incremental backup. Implies
+ * CONTENT_ENTRIES_ONLY. */
 #define CONTENT_FOR_EARLIER 2u
 
 /* `index` and `part` are borrowed. */

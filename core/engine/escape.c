@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-void escape_name(const void *name, size_t len, char text[ESCAPE_TEXT])
+const char *escape_name(const void *name, size_t len, char text[ESCAPE_TEXT])
 {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *bytes = name;
@@ -25,4 +25,5 @@ void escape_name(const void *name, size_t len, char text[ESCAPE_TEXT])
         }
     }
     text[at] = 0;
+    return text;
 }

@@ -9,8 +9,8 @@
 /*
  * Printable ASCII stays; backslash and every other byte become \xHH; a text that does not fit ends
  * in
- * "...". Always zero-terminated.
+ * "...". Always zero-terminated. Returns `text`.
  */
-void escape_name(const void *name, size_t len, char text[ESCAPE_TEXT]);
+const char *escape_name(const void *name, size_t len, char text[ESCAPE_TEXT]);
 
 #endif

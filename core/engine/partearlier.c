@@ -25,7 +25,7 @@ static int32_t start(struct part_writer *part, struct orch_error *err)
     return rc;
 }
 
-/* Moves to the first entry that is not before `object`. *order: below 0 none left, 0 found. */
+/* Moves to the first entry that is not before `object`; *found when it has the same name. */
 static int32_t advance(struct part_earlier *earlier, const struct orch_object *object, bool *found,
                        struct orch_error *err)
 {
@@ -81,7 +81,6 @@ int32_t partearlier_find(struct part_writer *part, const struct orch_object *obj
 {
     struct part_earlier *earlier = &part->earlier;
     char text[ESCAPE_TEXT];
-    escape_name(object->name, object->name_len, text);
     bool found = false;
     bool all = false;
     uint64_t stored = 0;
@@ -94,18 +93,20 @@ int32_t partearlier_find(struct part_writer *part, const struct orch_object *obj
             rc = check_refs(part, &earlier->entry.refs, &stored, &all, err);
         }
         if (rc != ORCH_OK) {
-            return orch_wrap(err, "the earlier part, at object \"%s\"", text);
+            return orch_wrap(err, "the earlier part, at object \"%s\"",
+                             escape_name(object->name, object->name_len, text));
         }
     }
     if (!found) {
         return orch_fail(err, ORCH_E_PROTOCOL,
-                         "object \"%s\" is said to be unchanged, but no earlier part has it", text);
+                         "object \"%s\" is said to be unchanged, but no earlier part has it",
+                         escape_name(object->name, object->name_len, text));
     }
     if (!all) {
         return orch_fail(err, ORCH_E_PROTOCOL,
                          "object \"%s\" is said to be unchanged, but the repository no longer has "
                          "all of its content; take a full backup",
-                         text);
+                         escape_name(object->name, object->name_len, text));
     }
     *size_bytes = earlier->entry.object.size_bytes;
     *refs = earlier->entry.refs;

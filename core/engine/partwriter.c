@@ -74,25 +74,24 @@ static int32_t check_object(const struct part_writer *part, const struct orch_ob
         return orch_fail(err, ORCH_E_PROTOCOL, "the plugin sent an object with a name of %u bytes",
                          object->name_len);
     }
-    escape_name(object->name, object->name_len, text);
     if (object->meta_len > CATALOGUE_META_MAX || (object->meta_len > 0 && object->meta == NULL)) {
         return orch_fail(err, ORCH_E_PROTOCOL,
-                         "object \"%s\" has %u bytes of metadata, more than 1 MiB", text,
-                         object->meta_len);
+                         "object \"%s\" has %u bytes of metadata, more than 1 MiB",
+                         escape_name(object->name, object->name_len, text), object->meta_len);
     }
     if (object->profile > ORCH_PROFILE_PAGES ||
         (object->profile != ORCH_PROFILE_CONTENT && object->row_bytes == 0)) {
-        return orch_fail(err, ORCH_E_PROTOCOL,
-                         "object \"%s\" asks for cutting profile %u with rows of %u bytes", text,
-                         object->profile, object->row_bytes);
+        return orch_fail(
+            err, ORCH_E_PROTOCOL, "object \"%s\" asks for cutting profile %u with rows of %u bytes",
+            escape_name(object->name, object->name_len, text), object->profile, object->row_bytes);
     }
     if (part->name.len > 0 &&
         tree_key_compare(part->name.data, part->name.len, object->name, object->name_len) >= 0) {
         char before[ESCAPE_TEXT];
-        escape_name(part->name.data, part->name.len, before);
         return orch_fail(err, ORCH_E_PROTOCOL,
-                         "object \"%s\" came after \"%s\": names must ascend bytewise", text,
-                         before);
+                         "object \"%s\" came after \"%s\": names must ascend bytewise",
+                         escape_name(object->name, object->name_len, text),
+                         escape_name(part->name.data, part->name.len, before));
     }
     return ORCH_OK;
 }
@@ -177,12 +176,12 @@ static int32_t unchanged(struct part_writer *part, const struct orch_object *obj
 static int32_t hole(struct part_writer *part, uint64_t len, struct orch_error *err)
 {
     char text[ESCAPE_TEXT];
-    escape_name(part->object.name, part->object.name_len, text);
     if (part->state != PART_OBJECT) {
         return orch_fail(err, ORCH_E_PROTOCOL, "the plugin sent a hole outside an object");
     }
     if (len > (uint64_t)INT64_MAX || part->object.size_bytes > (uint64_t)INT64_MAX - len) {
-        return orch_fail(err, ORCH_E_PROTOCOL, "object \"%s\" has a hole of %llu bytes", text,
+        return orch_fail(err, ORCH_E_PROTOCOL, "object \"%s\" has a hole of %llu bytes",
+                         escape_name(part->object.name, part->object.name_len, text),
                          (unsigned long long)len);
     }
     if (len == 0) {
@@ -207,13 +206,13 @@ static int32_t check_record(const struct orch_record *record, struct orch_error 
         return orch_fail(err, ORCH_E_PROTOCOL, "the plugin sent a record with a key of %u bytes",
                          record->key_len);
     }
-    escape_name(record->key, record->key_len, text);
     if (record->extra_len > RECORDS_EXTRA_MAX || (record->extra_len > 0 && record->extra == NULL)) {
         return orch_fail(err, ORCH_E_PROTOCOL, "record \"%s\" has %u extra bytes, more than 64 KiB",
-                         text, record->extra_len);
+                         escape_name(record->key, record->key_len, text), record->extra_len);
     }
     if (record->value_len > (uint64_t)INT64_MAX) {
-        return orch_fail(err, ORCH_E_PROTOCOL, "record \"%s\" tells of %llu bytes", text,
+        return orch_fail(err, ORCH_E_PROTOCOL, "record \"%s\" tells of %llu bytes",
+                         escape_name(record->key, record->key_len, text),
                          (unsigned long long)record->value_len);
     }
     return ORCH_OK;

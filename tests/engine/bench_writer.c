@@ -38,7 +38,7 @@ static void lap_print(struct lap start, const char *what, uint64_t bytes)
     double cpu = cpu_seconds() - start.cpu;
     struct rusage usage;
     (void)getrusage(RUSAGE_SELF, &usage);
-    printf("%-34s %7.2f s %8.0f MB/s  cpu %6.2f s (%4.2f s/GB)  peak memory %ld MiB\n", what, wall,
+    printf("%-38s %7.2f s %8.2f MB/s  cpu %6.2f s (%4.2f s/GB)  peak memory %ld MiB\n", what, wall,
            1e-6 * (double)bytes / wall, cpu, cpu / (1e-9 * (double)bytes), usage.ru_maxrss / 1024);
 }
 
@@ -104,6 +104,20 @@ static void feed_small(struct part_writer *part, void *ctx)
     }
 }
 
+static void feed_unchanged(struct part_writer *part, void *ctx)
+{
+    struct source *source = ctx;
+    struct orch_error err = ORCH_ERROR_INIT;
+    for (uint32_t i = 0; i < 85000; i++) {
+        char name[32];
+        struct orch_event event = et_event(EVENT_UNCHANGED);
+        (void)snprintf(name, sizeof(name), "small/%03u/%05u", i / 1000, i);
+        event.object = et_object(name);
+        et_ok(part_writer_put(part, &event, &err), err);
+        source->bytes++;
+    }
+}
+
 static void feed_records(struct part_writer *part, void *ctx)
 {
     struct source *source = ctx;
@@ -157,6 +171,14 @@ static void measure(struct repo *repo, et_feed feed, struct source *source, cons
         }
     }
     read_back(repo, &part, "    read back");
+    if (feed == feed_small) {
+        struct part again;
+        source->bytes = 0;
+        struct lap lap = lap_start();
+        et_backup(repo, &options, &part, feed_unchanged, source, &again);
+        lap_print(lap, "    all unchanged (objects, not bytes)", source->bytes);
+        free(again.content.layers);
+    }
     free(part.content.layers);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/check.h"
+#include "engine/runlog.h"
 #include "enginetest.h"
 
 /* ---- a repository with two sets ----------------------------------------------------------------
@@ -57,6 +58,12 @@ static void world_make(struct world *w, bool encrypted)
         et_backup(w->r.repo, &options, NULL, feed, &i, &w->parts[i]);
         et_store_set(w->r.repo, &w->parts[i], i == 0 ? "first" : "second", w->sets[i]);
     }
+    char run_id[ID_TEXT];
+    struct runlog *log = NULL;
+    struct orch_error err = ORCH_ERROR_INIT;
+    et_ok(id_new(run_id, &err), err);
+    et_ok(runlog_start(w->r.repo, run_id, "backup", &log, &err), err);
+    et_ok(runlog_finish(log, RUN_COMPLETED, NULL, &err), err);
 }
 
 static void world_free(struct world *w)
@@ -136,11 +143,11 @@ static void list(struct world *w, const char *prefix, struct files *files)
 
 static struct files *list_all(struct world *w)
 {
-    static const char *const folders[] = {"packs", "index", "parts", "sets"};
+    static const char *const folders[] = {"packs", "index", "parts", "sets", "runs"};
     struct orch_error err = ORCH_ERROR_INIT;
     struct storage_stat stat;
     struct files *files = calloc(1, sizeof(*files));
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         list(w, folders[i], files);
     }
     et_ok(storage_stat(w->r.storage, "config", &stat, &err), err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "engine/chunk.h"
 #include "engine/records.h"
@@ -460,6 +461,63 @@ START_TEST(records_come_back)
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define HUGE_MIB 200u
+
+static void feed_huge(struct part_writer *part, void *ctx)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    uint8_t *piece = ctx;
+    struct orch_event event = et_event(ORCH_EVENT_RECORD);
+    event.record = (struct orch_record){.key = (const uint8_t *)"huge",
+                                        .key_len = 4,
+                                        .value_len = (uint64_t)HUGE_MIB << 20,
+                                        .expires_ms = ORCH_NO_EXPIRY};
+    et_ok(part_writer_put(part, &event, &err), err);
+    for (uint32_t i = 0; i < HUGE_MIB; i++) {
+        et_random_fill(i, piece, 1 << 20);
+        event = et_event(ORCH_EVENT_DATA);
+        event.data = piece;
+        event.data_len = 1 << 20;
+        et_ok(part_writer_put(part, &event, &err), err);
+    }
+    event = et_event(ORCH_EVENT_ITEM_END);
+    et_ok(part_writer_put(part, &event, &err), err);
+}
+
+/* A value of any length goes in and out within the memory that the options allow. */
+START_TEST(a_huge_value_in_flat_memory)
+{
+    struct et_repo r;
+    struct part part;
+    struct index *index = NULL;
+    struct content_reader *reader = NULL;
+    struct orch_event event;
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct rusage usage;
+    struct writer_options options = {.codec = CODEC_ZSTD, .memory_bytes = 16 << 20};
+    uint8_t *piece = malloc(1 << 20);
+    uint64_t bytes = 0;
+    et_repo_make(&r, true);
+    et_backup(r.repo, &options, NULL, feed_huge, piece, &part);
+    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(content_open(r.repo, index, &part, 0, &reader, &err), err);
+    do {
+        et_ok(content_next(reader, &event, &err), err);
+        bytes += event.type == ORCH_EVENT_DATA ? event.data_len : 0;
+    } while (event.type != ORCH_EVENT_END);
+    ck_assert_uint_eq(bytes, (uint64_t)HUGE_MIB << 20);
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    ck_assert_msg(usage.ru_maxrss < 90 * 1024, "%ld KiB were used", usage.ru_maxrss);
+    content_close(reader);
+    index_close(index);
+    part_done(&part);
+    free(piece);
+    et_repo_remove(&r);
+}
+END_TEST
+#endif
+
 /* ---- what a plugin could get wrong ----------------------------------------------------------- */
 
 enum {
@@ -471,6 +529,7 @@ enum {
     ROWS,
     PROFILE,
     REC,
+    EXTRA,
     DATA,
     DATA9,
     HOLE,
@@ -483,11 +542,11 @@ enum {
 static int32_t put_kind(struct part_writer *part, int kind, struct orch_error *err)
 {
     static uint8_t bytes[9];
-    static const uint32_t types[] = {ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT,
-                                     ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT,
-                                     ORCH_EVENT_OBJECT, ORCH_EVENT_RECORD, ORCH_EVENT_DATA,
-                                     ORCH_EVENT_DATA,   ORCH_EVENT_HOLE,   ORCH_EVENT_ITEM_END,
-                                     ORCH_EVENT_END,    EVENT_UNCHANGED,   50};
+    static const uint32_t types[] = {
+        ORCH_EVENT_OBJECT,   ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT,
+        ORCH_EVENT_OBJECT,   ORCH_EVENT_OBJECT, ORCH_EVENT_OBJECT, ORCH_EVENT_RECORD,
+        ORCH_EVENT_RECORD,   ORCH_EVENT_DATA,   ORCH_EVENT_DATA,   ORCH_EVENT_HOLE,
+        ORCH_EVENT_ITEM_END, ORCH_EVENT_END,    EVENT_UNCHANGED,   50};
     struct orch_event event = et_event(types[kind]);
     event.object = et_object(kind == OBJ2 ? "b\n" : "a\x01");
     event.object.name_len = kind == NAMELESS ? 0 : kind == BIG ? 65536 : event.object.name_len;
@@ -495,6 +554,8 @@ static int32_t put_kind(struct part_writer *part, int kind, struct orch_error *e
     event.object.meta = bytes;
     event.object.profile = kind == ROWS ? ORCH_PROFILE_ROWS : kind == PROFILE ? 3 : 0;
     event.record = (struct orch_record){.key = bytes, .key_len = 3, .value_len = 9};
+    event.record.extra = bytes;
+    event.record.extra_len = kind == EXTRA ? 65537 : 0;
     event.data = bytes;
     event.data_len = kind == DATA9 ? 9 : 5;
     return part_writer_put(part, &event, err);
@@ -529,6 +590,7 @@ START_TEST(a_bad_stream_is_refused)
         {{END, END}, 2, "after the end"},
         {{UNCHANGED}, 1, "no earlier part"},
         {{ODD}, 1, "unknown"},
+        {{EXTRA}, 1, "\\x00\\x00\\x00\" has 65537 extra"},
         {{OBJ, END_ITEM, UNCHANGED}, 3, "ascend"},
     };
     struct et_repo r;
@@ -794,6 +856,9 @@ int main(void)
     tcase_add_test(tests, unchanged_objects_are_taken_over);
     tcase_add_test(tests, a_long_list_of_chunks);
     tcase_add_loop_test(tests, records_come_back, 0, 5);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    tcase_add_test(tests, a_huge_value_in_flat_memory);
+#endif
     tcase_add_test(tests, a_bad_stream_is_refused);
     tcase_add_test(tests, components_side_by_side_share_chunks);
     tcase_add_test(tests, giving_up_hurts_nobody);
