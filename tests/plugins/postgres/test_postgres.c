@@ -108,7 +108,7 @@ void case_replace(struct harness *harness, const char *object, const char *conte
 int main(void)
 {
     if (!server_make(&the_server)) {
-        (void)fprintf(stderr, "no PostgreSQL server on this machine: skipped\n");
+        (void)fprintf(stderr, "no PostgreSQL server could be started; install it with integration/setup servers\n");
         return EXIT_FAILURE; /* a test that cannot run has failed */
     }
     Suite *suite = suite_create("plugins/postgres");
