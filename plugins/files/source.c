@@ -57,12 +57,17 @@ static int32_t unreadable(struct run *run, const uint8_t *name, size_t len, int 
 {
     char shown[NAME_SHOWN_MAX];
     (void)name_shown(shown, name, len);
+    const char *why =
+        os_errno == E2BIG ? "its extended attributes exceed 1 MiB" : strerror(os_errno);
+    if (!run->source->note_unreadable && os_errno == E2BIG) {
+        return orch_fail(err, ORCH_E_UNSUPPORTED, "cannot back up %s: %s", shown, why);
+    }
     if (!run->source->note_unreadable) {
         return orch_fail_errno(
             err, os_errno, "cannot read %s (exclude it, or set on_unreadable = \"note\")", shown);
     }
     orch_log(run->host, ORCH_LOG_WARNING, "cannot read %s: %s; it is not in the backup", shown,
-             strerror(os_errno));
+             why);
     return note_name(run, NOTES_UNREADABLE, name, len, err);
 }
 

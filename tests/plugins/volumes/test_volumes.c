@@ -800,6 +800,36 @@ START_TEST(test_changing_file)
 }
 END_TEST
 
+/* A drill points the instance below a folder of its own. */
+START_TEST(test_scratch)
+{
+    struct capture capture = {0};
+    struct orch_host base = {
+        .struct_size = sizeof(base), .ctx = &capture, .log = note_capture, .cancelled = never};
+    const char *paths[] = {data};
+    struct orch_value value = {
+        .name = "paths", .type = ORCH_OPTION_PATH_LIST, .strings = paths, .count = 1};
+    struct orch_options options = {.struct_size = sizeof(options),
+                                   .value_size = sizeof(value),
+                                   .count = 1,
+                                   .values = &value,
+                                   .component = "c",
+                                   .work_dir = work};
+    struct orch_probe probe = {.struct_size = sizeof(probe)};
+    void *instance = NULL;
+    tree_mkdir(data, 0755);
+    open_with(data);
+    const struct orch_plugin *plugin = harness_plugin(host);
+    must(plugin->open(&base, &options, &instance, &err));
+    must(plugin->probe(instance, &probe, &err));
+    ck_assert_ptr_nonnull(strstr(probe.identity, data));
+    must(plugin->scratch(instance, work, &err));
+    ck_assert_int_eq(plugin->probe(instance, &probe, &err), ORCH_E_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(err.message, work));
+    plugin->close(instance);
+}
+END_TEST
+
 START_TEST(test_probe_refuses)
 {
     char *link = tree_join(scratch, "link");
@@ -1226,6 +1256,7 @@ int main(void)
     tcase_add_test(tc, test_socket_noted);
     tcase_add_loop_test(tc, test_changing_file, 0,
                         (int)(sizeof(meddle_cases) / sizeof(meddle_cases[0])));
+    tcase_add_test(tc, test_scratch);
     tcase_add_loop_test(tc, test_probe_refuses, 0, 2);
     tcase_add_loop_test(tc, test_failed_stream_touches_nothing, 0, 8);
 #ifdef ORCHESTRATE_TEST_HOOKS
