@@ -1,12 +1,12 @@
 /* items_encode.c: see items.h. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/buffer.h"
+#include "plugin/coarse.h"
 #include "plugin/items.h"
 #include "plugin/items_format.h"
 
@@ -27,13 +27,6 @@ struct items_encoder {
     size_t reserved; /* 0: nothing is reserved */
     struct items_totals totals;
 };
-
-static int64_t coarse_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int32_t items_encoder_new(const struct items_blocks *blocks, struct items_encoder **out,
                           struct orch_error *err)

@@ -1,6 +1,6 @@
 /*
- * server.h: the worker's side, shared by serve.c (connection, calls) and services.c (what a plugin
- * may ask for).
+ * server.h: the worker's side, shared by server.c (start, main loop), server_reader.c (frames),
+ * server_calls.c (callbacks) and services.c and services_bulk.c (what a plugin may ask for).
  *
  * Two threads: the main one runs the plugin's callbacks; the reader takes frames off the wire,
  * never waits for anything else, and puts them where the main thread looks.
@@ -80,20 +80,39 @@ struct server {
 
 /* services.c: fills server->host. */
 void services_init(struct server *server);
+/*
+ * Copies what the plugin handed in: the smaller of its size and ours, zeroes behind. A size of 0 is
+ * taken as that of ABI 1.0, in which all of these had the size they have now.
+ */
+int32_t services_take_struct(void *to, size_t size, const void *from, const char *what,
+                             struct orch_error *err) ORCH_CHECKED;
+/* ORCH_E_INVALID unless that callback runs. */
+int32_t services_only_in(const struct server *server, const char *service, const char *callback,
+                         struct orch_error *err) ORCH_CHECKED;
+int32_t services_fail_cancelled(struct orch_error *err) ORCH_CHECKED;
+
+/* services_bulk.c: its part of server->host. */
+void services_bulk_init(struct server *server);
 /* The totals in a DONE frame. */
 json_t *services_totals_new(const struct items_totals *totals);
 bool services_totals_parse(const json_t *json, struct items_totals *totals);
-/* The next event of the inbound stream; ORCH_E_CANCELLED when the host stopped. */
-int32_t services_inbound_next(struct server *server, struct orch_event *event,
-                              struct orch_error *err) ORCH_CHECKED;
-/* Gives the held block back to the host. */
-int32_t services_release_block(struct server *server, struct orch_error *err) ORCH_CHECKED;
 
-/* serve.c: sends a JSON frame and notes the time. */
+/* server_reader.c */
+void *server_reader_main(void *server);
+/* Drops what came in of a bulk stream. */
+void server_reader_clear(struct server *server);
+
+/* server_calls.c: runs the call named in `args`; `reply` takes what goes back. */
+int32_t server_calls_run(struct server *server, const json_t *args, json_t *reply,
+                         struct orch_error *err) ORCH_CHECKED;
+/* Closes the instance, if there is one. */
+void server_calls_close(struct server *server);
+
+/* server.c: sends a JSON frame and notes the time. */
 int32_t server_send(struct server *server, struct wire_frame frame, const json_t *message,
                     struct orch_error *err) ORCH_CHECKED;
 
-/* serve.c: serves one connection until CLOSE; takes `fd`. Returns the exit status. */
+/* server.c: serves one connection until CLOSE; takes `fd`. Returns the exit status. */
 int server_run(int fd, bool isolated);
 
 #endif

@@ -68,20 +68,17 @@ static uint32_t slot_of(const struct stream *stream)
 
 static int32_t send_block(struct stream *stream, size_t used, struct orch_error *err)
 {
-    struct wire_frame frame = {.type = WIRE_DATA, .stream = stream->kind, .id = stream->call_id};
-    const void *payload = NULL;
-    size_t len = 0;
+    struct wire_frame frame = {.type = WIRE_DATA, .stream = stream->kind};
+    (void)pthread_mutex_lock(&stream->lock);
+    frame.id = stream->call_id;
     if (stream->ring != NULL) {
         frame.slot = slot_of(stream);
         frame.size = (uint32_t)used;
-    } else {
-        payload = stream->private_block;
-        len = used;
     }
-    (void)pthread_mutex_lock(&stream->lock);
-    stream->sent++; /* first, since the credit may come back before the send returns */
+    stream->sent++; /* before it is sent: the credit may come back before the send returns */
     (void)pthread_mutex_unlock(&stream->lock);
-    return wire_send(stream->wire, frame, payload, len, -1, err);
+    return wire_send(stream->wire, frame, stream->private_block, stream->ring != NULL ? 0 : used,
+                     -1, err);
 }
 
 static int32_t turn(void *ctx, size_t used, uint8_t **block, size_t *size, struct orch_error *err)
@@ -101,12 +98,12 @@ static int32_t turn(void *ctx, size_t used, uint8_t **block, size_t *size, struc
         (void)pthread_cond_wait(&stream->changed, &stream->lock);
     }
     bool stopped = stream->stopped;
+    *block =
+        stream->ring != NULL ? ring_block(stream->ring, slot_of(stream)) : stream->private_block;
     (void)pthread_mutex_unlock(&stream->lock);
     if (stopped) {
         return orch_fail(err, ORCH_E_CANCELLED, "%s", stream->why);
     }
-    *block =
-        stream->ring != NULL ? ring_block(stream->ring, slot_of(stream)) : stream->private_block;
     *size = WIRE_BLOCK_BYTES;
     return ORCH_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * worker_internal.h: the host's side of a worker, shared by worker.c (start, calls of the
- * interface, close), worker_call.c (one call: frames, limits, escalation, death) and worker_bulk.c
- * (backup and restore).
+ * interface, close), worker_call.c (one call: limits, escalation, death), worker_frames.c and
+ * worker_bulk.c (backup and restore).
  */
 #ifndef CORE_PLUGIN_WORKER_INTERNAL_H
 #define CORE_PLUGIN_WORKER_INTERNAL_H
@@ -81,9 +81,14 @@ struct worker_call {
  */
 int32_t worker_call_run(struct worker *worker, struct worker_call *call, json_t *args,
                         json_t **reply, struct orch_error *err) ORCH_CHECKED;
-/* The worker turned out to be gone outside a call of worker_call_run: ends it and says how it died. */
-int32_t worker_call_lost(struct worker *worker, struct worker_call *call, struct orch_error *err)
-    ORCH_CHECKED;
+/* The worker turned out to be gone outside a call of worker_call_run: ends it and says how it died.
+ */
+int32_t worker_call_lost(struct worker *worker, struct worker_call *call,
+                         struct orch_error *err) ORCH_CHECKED;
+/* worker_frames.c: handles one frame; a failure is a breach of the protocol. */
+int32_t worker_take_frame(struct worker *worker, struct worker_call *call,
+                          const struct wire_frame *frame, const uint8_t *payload,
+                          struct orch_error *err) ORCH_CHECKED;
 /* Asks for the end of the call, for this reason (copied), unless there is one already. */
 void worker_call_stop(struct worker_call *call, const struct orch_error *reason);
 /* "plugin redis of component sessions" */
