@@ -9,7 +9,7 @@ uint8_t *buffer_reserve(struct buffer *b, size_t len)
     if (b->failed) {
         return NULL;
     }
-    if (b->capacity - b->len < len) {
+    if (b->data == NULL || b->capacity - b->len < len) {
         size_t capacity = b->capacity < 64 ? 64 : b->capacity;
         while (capacity - b->len < len) {
             if (capacity > SIZE_MAX / 2) {
