@@ -37,7 +37,8 @@ static void check_name(const uint8_t *name, size_t len)
     json_error_t why;
     must(strlen(name_shown(shown, name, len)) < sizeof(shown));
     must(name_add_json(&json, name, len) == 0);
-    json_t *value = json_loadb((const char *)json.data, json.len, JSON_DECODE_ANY, &why);
+    json_t *value =
+        json_loadb((const char *)json.data, json.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     must(json_is_string(value));
     json_decref(value);
     bytes_free(&json);

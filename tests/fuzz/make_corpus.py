@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""make_corpus.py: writes the hand-made seeds below corpus/. Run it again after a format changed.
+
+The seeds get the fuzzers past magic numbers and seals; they are checked in. What comes from
+elsewhere (real index files, regressions) lies beside them and is left alone.
+"""
+import gzip
+import json
+import os
+import struct
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'corpus')
+ID = '00112233445566778899aabbccddeeff'
+HEX32 = 'ab' * 32
+
+
+def put(target, name, data):
+    folder = os.path.join(ROOT, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), 'wb') as file:
+        file.write(data if isinstance(data, bytes) else data.encode())
+
+
+def varint(value):
+    out = b''
+    while value >= 0x80:
+        out += bytes([value & 0x7f | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def counted(data):
+    return varint(len(data)) + data
+
+
+# ---- configuration and plans
+
+put('config', 'sample', '''state_dir = "/s"; cache_dir = "/c";
+repositories: { main: { url = "/r"; encryption = "none"; compression = "zstd:3"; }; };
+defaults: { retries = 1; stall_timeout = "10m"; };
+components: {
+  a: { plugin = "p"; text = "t"; count = 5; ratio = 1.5; flag = true; room = "1GiB"; wait = "1h30m";
+       words = [ "a", "b" ]; place = "/p"; places = [ "/q" ]; deep: { er = "x"; }; };
+  b: { plugin = "p"; key_env = "KEY"; depends_on = [ "a" ]; rto = "30m"; rpo = "1h"; };
+};
+''')
+put('config', 'list', 'components: { a: { plugin = "p"; words = ( "a", ( 1, 2L ), { x = 0x1F; } ); }; };')
+put('plan', 'restore', '''plan: { name = "recover"; set = "latest"; steps = (
+  { restore: { components = [ "a", "b" ]; strategy = "replace"; } },
+  { check: { command = "/bin/true"; timeout = "5m"; } },
+  { restore: { components = [ "c", "d" ]; } } ); };
+''')
+put('plan', 'backup', 'plan: { name = "n"; steps = ( { backup: { type = "incremental"; label = "l"; } },'
+    ' { verify: { level = "data"; } } ); };')
+put('plan', 'size', '10GiB')
+put('plan', 'duration', '1h30m')
+
+# ---- plugin
+
+
+def frame(kind, payload=b'', flags=0, stream=0, credit=0, call=1, slot=0, size=0):
+    return struct.pack('<IBBHIIII', len(payload), kind, flags, stream, credit, call, slot, size) + payload
+
+
+error = json.dumps({'code': -5, 'errno': 2, 'message': 'no', 'raw': {'hex': 'ff00'}}).encode()
+put('wire', 'control', b'\x20\x00' + frame(3, error) + frame(6, b'{"level":1,"text":"x"}', flags=1))
+put('wire', 'bulk', b'\x05\x00' + frame(9, b'I' * 40, stream=1) + frame(10, stream=2, credit=3)
+    + frame(11, b'{"items":1}', stream=1) + frame(12) + frame(13))
+
+name, meta = b'/a/b', b'meta'
+
+
+def item(tag, flags=0, size=5):
+    return tag + struct.pack('<IIIIIIQQqQqqQ', flags, ord('f'), len(name), len(meta), 0, 0, 0, size,
+                             7, 0, 0, 0, 0) + name + meta
+
+
+data = b'D' + struct.pack('<I', 5) + b'hello'
+hole = b'H' + struct.pack('<Q', 4096)
+record = b'R' + struct.pack('<IIIIQq', 1, 0, 3, 2, 5, 99) + b'key' + b'xx' + data + b'I'
+
+
+def items(body, count, unchanged, size):
+    return body + b'E' + struct.pack('<QQQ', count, unchanged, size)
+
+
+put('items', 'objects', b'\x06' + items(item(b'O') + data + hole + b'I', 1, 0, 4101))
+put('items', 'unchanged', b'\x00' + items(item(b'U', flags=1), 1, 1, 0))
+put('items', 'records', b'\x2f' + items(record + record, 2, 0, 10))
+
+put('info', 'descriptor', json.dumps({
+    'name': 'redis', 'version': '1.0', 'summary': 's', 'path': '/p.so', 'abi_major': 1,
+    'abi_minor': 0, 'capabilities': 7, 'callbacks': 3, 'data_format': 2, 'data_format_oldest': 1,
+    'options': [{'name': 'a.b', 'type': 1, 'flags': 2, 'default': 'd', 'help': 'h'},
+                {'name': 'c', 'type': 2, 'flags': 0, 'help': {'hex': 'ff'}}]}))
+put('info', 'options', json.dumps({
+    'component': 'c', 'work_dir': '/w', 'values': [
+        {'name': 'x', 'type': 1, 'default': 0, 'string': 's', 'integer': 1, 'number': 1.5},
+        {'name': 'y', 'type': 7, 'default': 1, 'integer': 0, 'number': 0.0,
+         'strings': ['a', {'hex': 'fe'}]}]}))
+put('info', 'restore', json.dumps({
+    'strategy': 1, 'attempt': 1, 'data_format': 1, 'run_id': ID, 'items': 1, 'size_bytes': 2,
+    'facts': {'f': 1}, 'selects': ['*']}))
+
+# ---- engine: packs and index
+
+chunk = b'\x01' * 32
+
+
+def table(frames):
+    out = varint(len(frames))
+    for sealed, codec, lengths in frames:
+        out += varint(sealed) + varint(sum(lengths)) + bytes([codec]) + varint(len(lengths))
+        out += b''.join(chunk + varint(length) for length in lengths)
+    return out
+
+
+sound = table([(500, 1, [300, 700]), (40, 0, [24])])
+trailer = b'ORCHTAIL' + struct.pack('<HHB3xQIIQ', 1, 0, 1, 612, 150, 0, 0)
+put('pack', 'header', b'\x00\x08')
+put('pack', 'trailer', b'\x01' + struct.pack('<Q', 612 + 150 + 56) + trailer)
+put('pack', 'table', b'\x02' + sound)
+put('pack', 'footer', b'\x03' + sound)
+put('index', 'segment', varint(1) + b'\x02' * 32 + varint(2)
+    + (b'\x03' * 16 + b'\x01' + varint(5000) + sound) + (b'\x04' * 16 + b'\x02' + varint(112) + table([])))
+
+text = b'the quick brown fox ' * 20
+size = struct.pack('<I', len(text))[:3]
+put('frame', 'none', b'\x00' + size + text)
+put('frame', 'gzip', b'\x02' + size + gzip.compress(text, mtime=0))
+put('frame', 'zstd-raw', b'\x01' + b'\x05\x00\x00' + bytes.fromhex('28b52ffd2005290000') + b'hello')
+put('frame', 'zstd-rle', b'\x01' + b'\x64\x00\x00' + bytes.fromhex('28b52ffd206423030041'))
+
+# ---- engine: catalogues, lists of chunks, records
+
+
+def chunks(*list_of):
+    return b''.join(struct.pack('<H', len(one)) + one for one in list_of)
+
+
+def ident(number):
+    return bytes([number]) + b'\x09' * 31
+
+
+def reflist(*refs):
+    out = varint(len(refs) << 1)
+    for length, number in refs:
+        out += varint(length << 1 | (number is None)) + (b'' if number is None else ident(number))
+    return out
+
+
+def entry(shared, suffix, refs, token=False, rows=False):
+    out = varint(shared) + counted(suffix) + varint(ord('f')) + varint(1 if token else 0)
+    out += varint(10) + varint(14) + counted(b'meta')
+    out += varint(1) + varint(16) + varint(0) if rows else varint(0)
+    out += varint(10) + varint(2) + varint(2) + varint(77) if token else b''
+    return out + refs
+
+
+def block(*entries):
+    return b'C\x01\0\0' + struct.pack('<I', len(entries)) + b''.join(entries)
+
+
+def node(level, keyed, *children):
+    out = b'T\x01' + bytes([level, keyed]) + struct.pack('<I', len(children))
+    for key, number in children:
+        out += (varint(0) + counted(key) if keyed else b'') + ident(number)
+        out += varint(100) + varint(2) + varint(20)
+    return out
+
+
+first = block(entry(0, b'/a', reflist((10, 1)), token=True),
+              entry(1, b'b', reflist((5, 1), (4096, None)), rows=True))
+tree_refs = varint(3 << 1 | 1) + ident(4)
+second = block(entry(0, b'/c', tree_refs))
+leaf = b'L\x01\0\0' + struct.pack('<I', 3) + b''.join(varint(8 << 1) + ident(0) for _ in range(3))
+put('catalogue', 'block', chunks(first))
+put('catalogue', 'tree', chunks(first, second, node(1, 1, (b'/a', 0), (b'/c', 1)), b'/b'))
+put('catalogue', 'levels', chunks(second, node(2, 1, (b'/c', 2)), node(1, 1, (b'/c', 0)), leaf,
+                                  node(1, 0, (b'', 3)), b'/c'))
+
+
+def plain(key, value, extra=b'', expires=None):
+    bits = (4 if expires is not None else 0) | (8 if extra else 0)
+    out = varint(1) + varint(0) + bytes([bits]) + counted(key)
+    out += struct.pack('<q', expires) if expires is not None else b''
+    return out + (counted(extra) if extra else b'') + counted(value)
+
+
+huge = varint(1) + varint(0) + b'\x03' + varint(1000) + reflist((1000, 1)) + varint(2000) + tree_refs
+records = b'R\x01\0\0' + struct.pack('<I', 3) + plain(b'k', b'v') + plain(b'kk', b'vv', b'x', 5) + huge
+put('records', 'block', chunks(records, b'', b'', leaf, node(1, 0, (b'', 3))))
+
+# ---- engine: documents
+
+layer = {'root': HEX32, 'records': 1, 'bytes': 2}
+part = {
+    'document': 1, 'id': ID, 'component': 'app-db', 'plugin': 'postgres', 'plugin_version': '1',
+    'data_format': 1, 'type': 'full', 'earlier': '', 'consistency': 1, 'frozen_ns': 1,
+    'started_ns': 1, 'finished_ns': 2, 'source_version': '15', 'source_identity': 'x',
+    'facts': {'rows': 1},
+    'content': {'catalogue_root': HEX32, 'objects': 1, 'object_bytes': 2, 'records': 1,
+                'record_bytes': 2, 'digest': HEX32, 'layers': [layer]},
+    'stats': {'items_read': 1, 'items_unchanged': 0, 'bytes_read': 2, 'bytes_reused': 0,
+              'bytes_new': 2, 'bytes_stored': 2}}
+component = {'name': 'a', 'plugin': 'p', 'good': True, 'part': ID, 'consistency': 1, 'items': 1,
+             'size_bytes': 2, 'error': '', 'depends_on': ['b']}
+manifest = {
+    'document': 1, 'id': ID, 'name': '20260131_120000', 'type': 'full', 'label': 'l',
+    'state': 'partial', 'run_id': ID, 'base': '', 'host': 'h', 'program_version': '0.1',
+    'started_ns': 1, 'finished_ns': 2, 'first_freeze_ns': 1, 'skew_ns': 0,
+    'components': [component, dict(component, name='b', good=False, part='', error='e')]}
+put('part', 'part', json.dumps(part))
+put('part', 'set', json.dumps(manifest))
+put('document', 'raw', bytes.fromhex('28b52ffd20') + bytes([7]) + bytes.fromhex('390000') + b'{"a":1}')
+put('document', 'rle', bytes.fromhex('28b52ffd2003 1b0000 31'.replace(' ', '')))
+put('lease_runlog', 'lease', json.dumps({
+    'document': 1, 'id': ID, 'run_id': ID, 'work': 'backup', 'host': 'h', 'pid': 1, 'start_ticks': 1,
+    'boot_id': 'b', 'pid_namespace': 'n', 'started_ns': 1, 'ttl_ms': 1000, 'renewals': 1}))
+put('lease_runlog', 'event', json.dumps({
+    'document': 1, 'number': 2, 'previous': HEX32, 'at_ns': 1, 'event': 'start', 'component': None,
+    'details': {'kind': 'backup'}}))
+
+clear = {'type': 'clear', 'key': '07' * 32}
+scrypt = {'type': 'scrypt', 'log_n': 15, 'r': 8, 'p': 1, 'salt': '01' * 32, 'nonce': '02' * 12,
+          'wrapped': '03' * 48}
+keyfile = {'type': 'keyfile', 'salt': '01' * 32, 'nonce': '02' * 12, 'wrapped': '03' * 48}
+
+
+def head(encryption, slots):
+    fields = {'format': 1, 'required_features': 0, 'id': ID, 'encryption': encryption,
+              'key_slots': slots}
+    return json.dumps(fields, indent=2)[:-2] + ',\n  '
+
+
+put('config_repo', 'clear', head('none', [clear]))
+put('config_repo', 'sealed', head('aes-256-gcm', [scrypt, keyfile, {'type': 'later'}]))
+
+# ---- plugins
+
+
+def entry_meta(mode, link=b'', hard=b'', xattrs=b''):
+    return b'\x01' + struct.pack('<IIIqIIIIII', mode, 0, 0, 5, 6, 0, 0, len(link), len(hard),
+                                 len(xattrs)) + link + hard + xattrs
+
+
+xattr = struct.pack('<HI', 6, 1) + b'user.av'
+put('meta', 'file', b'f' + entry_meta(0o100644, xattrs=xattr + xattr))
+put('meta', 'symlink', b'l' + entry_meta(0o120777, link=b'to'))
+put('meta', 'hard', b'h' + entry_meta(0o100644, hard=b'/a'))
+put('meta', 'name', b'?/a/b\xff"\x01')
+put('vector_meta', 'file', '644 0 0 1700000000000000000 ')
+put('vector_meta', 'link', '777 1 2 -5 612f62')
+
+rdb = b'REDIS0010\xfa\x09redis-ver\x057.0.0\xfe\x00\xfb\x03\x01'
+rdb += b'\x00\x01a\x03abc' + b'\xfc' + struct.pack('<Q', 1 << 41) + b'\x04\x01h\x01\x01f\x01v'
+rdb += b'\x00\x01z\xc3\x05\x0a\x01ab\xc0\x01' + b'\x02\x01s\x02\x01m\xc0\x05' + b'\xff' + b'\0' * 8
+put('rdb', 'small', b'\xff' + rdb)
+put('rdb', 'pieces', b'\x02' + rdb.replace(b'0010', b'0011'))
