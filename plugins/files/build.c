@@ -1,5 +1,5 @@
-/* build.c: see build.h. */
-#include "build.h"
+/* build.c: see build.h: what comes in, and the entries that are made as they come. */
+#include "build_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,85 +10,32 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "dirs.h"
 #include "name.h"
 #include "pool.h"
 
 /* Files up to this size are kept in memory and made by the threads. */
 #define SMALL_FILE_BYTES (256u * 1024u)
 
-#define STATE_NONE 0u   /* between objects */
-#define STATE_PLAIN 1u  /* an object without content */
-#define STATE_BUFFER 2u /* a file that is small so far */
-#define STATE_STREAM 3u /* a file that is open */
-
-/* A folder or hard link to finish: rel and the metadata or the target's rel, in `build->later`. */
-struct later {
-    size_t root;
-    size_t at;
-    uint32_t name_len; /* of the object's name */
-    uint32_t more_len;
-};
-
-struct later_list {
-    struct later *items;
-    size_t count;
-    size_t capacity;
-};
-
-struct tree {
-    uint32_t kind; /* of the root's object */
-    int is_open;
-    struct dirs dirs;
-};
-
-struct build {
-    const struct roots *roots;
-    const struct build_target *targets;
-    struct tree *trees;
-    size_t tree_count;
-    size_t current; /* the tree whose folders are open */
-    struct pool *pool;
-    struct apply_report report;
-
-    /* the object at hand */
-    uint32_t state;
-    uint32_t kind;
-    size_t root;
-    struct bytes name;
-    struct bytes meta_bytes;
-    struct meta meta;
-    struct bytes content;
-    int fd;
-    uint64_t offset;
-    int ends_in_hole;
-    char base[256];
-
-    struct bytes later;
-    struct later_list folders;
-    struct later_list links;
-};
-
 static const char *shown(char out[NAME_SHOWN_MAX], const struct build *build)
 {
     return name_shown(out, build->name.data, build->name.len);
 }
 
-static int32_t fail_errno(const struct build *build, int error, const char *act,
-                          struct orch_error *err)
+int32_t build_fail_errno(const struct build *build, int error, const char *act,
+                         struct orch_error *err)
 {
     char text[NAME_SHOWN_MAX];
     return orch_fail_errno(err, error, "cannot %s %s", act, shown(text, build));
 }
 
-static int32_t fail_corrupt(const struct build *build, const char *why, struct orch_error *err)
+int32_t build_fail_corrupt(const struct build *build, const char *why, struct orch_error *err)
 {
     char text[NAME_SHOWN_MAX];
     return orch_fail(err, ORCH_E_CORRUPT, "the part holds %s, but %s; nothing was replaced",
                      shown(text, build), why);
 }
 
-static int32_t no_memory(struct orch_error *err)
+int32_t build_no_memory(struct orch_error *err)
 {
     return orch_fail(err, ORCH_E_NOMEM, "no memory for the tree that is restored");
 }
@@ -102,7 +49,7 @@ int32_t build_new(const struct roots *roots, const struct build_target *targets,
     }
     if (build == NULL || build->trees == NULL) {
         free(build);
-        return no_memory(err);
+        return build_no_memory(err);
     }
     build->roots = roots;
     build->targets = targets;
@@ -143,9 +90,8 @@ void build_free(struct build *build)
 
 /* -- where an object goes -- */
 
-/* Goes to the folder that holds the object; the descriptor in *dir_fd is borrowed. */
-static int32_t seek_parent(struct build *build, size_t root, const uint8_t *rel, size_t rel_len,
-                           int *dir_fd, struct orch_error *err)
+int32_t build_seek_parent(struct build *build, size_t root, const uint8_t *rel, size_t rel_len,
+                          int *dir_fd, struct orch_error *err)
 {
     if (build->current != root && build->trees[build->current].is_open) {
         int32_t rc = dirs_seek(&build->trees[build->current].dirs, rel, 0, err);
@@ -156,13 +102,13 @@ static int32_t seek_parent(struct build *build, size_t root, const uint8_t *rel,
     build->current = root;
     struct tree *tree = &build->trees[root];
     if (!tree->is_open) {
-        return fail_corrupt(build, "not its folder", err);
+        return build_fail_corrupt(build, "not its folder", err);
     }
     size_t base_at = dirs_base_at(rel, rel_len);
     struct orch_error inner = ORCH_ERROR_INIT;
     int32_t rc = dirs_seek(&tree->dirs, rel, base_at == 0 ? 0 : base_at - 1, &inner);
     if (rc == ORCH_E_NOT_FOUND || inner.os_errno == ENOTDIR || inner.os_errno == ELOOP) {
-        return fail_corrupt(build, "not its folder", err);
+        return build_fail_corrupt(build, "not its folder", err);
     }
     if (rc != ORCH_OK) {
         *err = inner;
@@ -191,61 +137,21 @@ static int32_t make_root_folder(struct build *build, int parent, const char *bas
 {
     struct tree *tree = &build->trees[build->root];
     if (mkdirat(parent, base, 0700) != 0) {
-        return fail_errno(build, errno, "create the folder for", err);
+        return build_fail_errno(build, errno, "create the folder for", err);
     }
     int fd = openat(parent, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-        return fail_errno(build, errno, "open the new folder for", err);
+        return build_fail_errno(build, errno, "open the new folder for", err);
     }
     shed_acls(fd);
     if (fchmod(fd, 0700) != 0) {
         int error = errno;
         (void)close(fd);
-        return fail_errno(build, error, "set the mode of", err);
+        return build_fail_errno(build, error, "set the mode of", err);
     }
     int32_t rc = dirs_open(&tree->dirs, fd, err);
     tree->is_open = rc == ORCH_OK;
     return rc;
-}
-
-/* -- things to finish later -- */
-
-static int later_add(struct build *build, struct later_list *list, const void *more, size_t len)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        struct later *items = reallocarray(list->items, capacity, sizeof(*items));
-        if (items == NULL) {
-            return -1;
-        }
-        list->items = items;
-        list->capacity = capacity;
-    }
-    struct later later = {.root = build->root,
-                          .at = build->later.len,
-                          .name_len = (uint32_t)build->name.len,
-                          .more_len = (uint32_t)len};
-    if (bytes_add(&build->later, build->name.data, build->name.len) != 0 ||
-        bytes_add(&build->later, more, len) != 0) {
-        return -1;
-    }
-    list->items[list->count++] = later;
-    return 0;
-}
-
-/* Takes a later item's name back as the name at hand, for messages and for its place. */
-static int32_t later_recall(struct build *build, const struct later *later, struct orch_error *err)
-{
-    build->root = later->root;
-    build->name.len = 0;
-    return bytes_add(&build->name, build->later.data + later->at, later->name_len) == 0
-               ? ORCH_OK
-               : no_memory(err);
-}
-
-static const uint8_t *later_more(const struct build *build, const struct later *later)
-{
-    return build->later.data + later->at + later->name_len;
 }
 
 /* -- making entries -- */
@@ -264,11 +170,11 @@ static int32_t make_special(struct build *build, int dir_fd, const char *base,
                      makedev(build->meta.dev_major, build->meta.dev_minor));
     }
     if (rc != 0) {
-        return fail_errno(build, errno, "create", err);
+        return build_fail_errno(build, errno, "create", err);
     }
     const char *act = "";
     int error = apply_to_name(dir_fd, base, &build->meta, &build->report, &act);
-    return error == 0 ? ORCH_OK : fail_errno(build, error, act, err);
+    return error == 0 ? ORCH_OK : build_fail_errno(build, error, act, err);
 }
 
 static int32_t open_stream(struct build *build, int dir_fd, const char *base,
@@ -278,7 +184,7 @@ static int32_t open_stream(struct build *build, int dir_fd, const char *base,
     build->offset = 0;
     build->ends_in_hole = 0;
     build->state = STATE_STREAM;
-    return build->fd >= 0 ? ORCH_OK : fail_errno(build, errno, "create", err);
+    return build->fd >= 0 ? ORCH_OK : build_fail_errno(build, errno, "create", err);
 }
 
 static int32_t make_entry(struct build *build, int dir_fd, const char *base, struct orch_error *err)
@@ -291,15 +197,16 @@ static int32_t make_entry(struct build *build, int dir_fd, const char *base, str
         return ORCH_OK;
     case META_KIND_FOLDER:
         if (mkdirat(dir_fd, base, 0700) != 0) {
-            return fail_errno(build, errno, "create the folder", err);
+            return build_fail_errno(build, errno, "create the folder", err);
         }
-        return later_add(build, &build->folders, build->meta_bytes.data, build->meta_bytes.len) == 0
+        return build_later_add(build, &build->folders, build->meta_bytes.data,
+                               build->meta_bytes.len) == 0
                    ? ORCH_OK
-                   : no_memory(err);
+                   : build_no_memory(err);
     case META_KIND_HARD_LINK:
-        return later_add(build, &build->links, build->meta.hard, build->meta.hard_len) == 0
+        return build_later_add(build, &build->links, build->meta.hard, build->meta.hard_len) == 0
                    ? ORCH_OK
-                   : no_memory(err);
+                   : build_no_memory(err);
     default:
         return make_special(build, dir_fd, base, err);
     }
@@ -318,14 +225,14 @@ static int32_t make_root(struct build *build, struct orch_error *err)
     if (build->kind == META_KIND_FOLDER) {
         build->state = STATE_PLAIN;
         rc = make_root_folder(build, parent, target->base, err);
-        if (rc == ORCH_OK &&
-            later_add(build, &build->folders, build->meta_bytes.data, build->meta_bytes.len) != 0) {
-            rc = no_memory(err);
+        if (rc == ORCH_OK && build_later_add(build, &build->folders, build->meta_bytes.data,
+                                             build->meta_bytes.len) != 0) {
+            rc = build_no_memory(err);
         }
         return rc;
     }
     if (build->kind != META_KIND_FILE) {
-        return fail_corrupt(build, "a root can be a folder or a file only", err);
+        return build_fail_corrupt(build, "a root can be a folder or a file only", err);
     }
     rc = open_stream(build, parent, target->base, err);
     if (rc == ORCH_OK) {
@@ -358,7 +265,8 @@ static int32_t take_name(struct build *build, const struct orch_object *object,
     }
     build->root = (size_t)(root - build->roots->items);
     build->name.len = 0;
-    return bytes_add(&build->name, object->name, object->name_len) == 0 ? ORCH_OK : no_memory(err);
+    return bytes_add(&build->name, object->name, object->name_len) == 0 ? ORCH_OK
+                                                                        : build_no_memory(err);
 }
 
 int32_t build_object(struct build *build, const struct orch_object *object, struct orch_error *err)
@@ -371,7 +279,7 @@ int32_t build_object(struct build *build, const struct orch_object *object, stru
     build->meta_bytes.len = 0;
     if (bytes_add(&build->meta_bytes, object->meta, object->meta == NULL ? 0 : object->meta_len) !=
         0) {
-        return no_memory(err);
+        return build_no_memory(err);
     }
     rc = meta_decode(build->meta_bytes.data, build->meta_bytes.len, build->kind, &build->meta, err);
     if (rc != ORCH_OK) {
@@ -385,7 +293,7 @@ int32_t build_object(struct build *build, const struct orch_object *object, stru
         return make_root(build, err);
     }
     int dir_fd = -1;
-    rc = seek_parent(build, build->root, rel, rel_len, &dir_fd, err);
+    rc = build_seek_parent(build, build->root, rel, rel_len, &dir_fd, err);
     if (rc != ORCH_OK) {
         return rc;
     }
@@ -404,7 +312,7 @@ static int32_t write_stream(struct build *build, const uint8_t *data, size_t len
             continue;
         }
         if (n < 0) {
-            return fail_errno(build, errno, "write", err);
+            return build_fail_errno(build, errno, "write", err);
         }
         data += n;
         len -= (size_t)n;
@@ -423,8 +331,9 @@ static int32_t buffer_to_stream(struct build *build, struct orch_error *err)
 
 static int32_t grow(const struct build *build, uint64_t have, uint64_t more, struct orch_error *err)
 {
-    return more > (uint64_t)INT64_MAX - have ? fail_corrupt(build, "its length is absurd", err)
-                                             : ORCH_OK;
+    return more > (uint64_t)INT64_MAX - have
+               ? build_fail_corrupt(build, "its length is absurd", err)
+               : ORCH_OK;
 }
 
 int32_t build_data(struct build *build, const void *data, uint64_t len, struct orch_error *err)
@@ -436,10 +345,10 @@ int32_t build_data(struct build *build, const void *data, uint64_t len, struct o
         }
     }
     if (build->state == STATE_BUFFER) {
-        return bytes_add(&build->content, data, (size_t)len) == 0 ? ORCH_OK : no_memory(err);
+        return bytes_add(&build->content, data, (size_t)len) == 0 ? ORCH_OK : build_no_memory(err);
     }
     if (build->state != STATE_STREAM) {
-        return fail_corrupt(build, "content for what is no file", err);
+        return build_fail_corrupt(build, "content for what is no file", err);
     }
     int32_t rc = grow(build, build->offset, len, err);
     return rc == ORCH_OK ? write_stream(build, data, (size_t)len, err) : rc;
@@ -454,7 +363,7 @@ int32_t build_hole(struct build *build, uint64_t len, struct orch_error *err)
         }
     }
     if (build->state != STATE_STREAM) {
-        return fail_corrupt(build, "content for what is no file", err);
+        return build_fail_corrupt(build, "content for what is no file", err);
     }
     int32_t rc = grow(build, build->offset, len, err);
     build->offset += rc == ORCH_OK ? len : 0;
@@ -467,21 +376,21 @@ static int32_t submit(struct build *build, struct orch_error *err)
     struct pool_job *job =
         pool_job_new(dirs_hold(&build->trees[build->root].dirs), build->base, &build->meta_bytes,
                      build->kind, &build->content, build->name.data, build->name.len);
-    return job == NULL ? no_memory(err) : pool_submit(build->pool, job, err);
+    return job == NULL ? build_no_memory(err) : pool_submit(build->pool, job, err);
 }
 
 static int32_t finish_stream(struct build *build, struct orch_error *err)
 {
     CLEANUP_FD int fd = steal_fd(&build->fd);
     if (build->ends_in_hole && ftruncate(fd, (off_t)build->offset) != 0) {
-        return fail_errno(build, errno, "set the length of", err);
+        return build_fail_errno(build, errno, "set the length of", err);
     }
     const char *act = "";
     int error = apply_to_fd(fd, &build->meta, &build->report, &act);
     if (error != 0) {
-        return fail_errno(build, error, act, err);
+        return build_fail_errno(build, error, act, err);
     }
-    return close(steal_fd(&fd)) == 0 ? ORCH_OK : fail_errno(build, errno, "write", err);
+    return close(steal_fd(&fd)) == 0 ? ORCH_OK : build_fail_errno(build, errno, "write", err);
 }
 
 int32_t build_item_end(struct build *build, struct orch_error *err)
@@ -496,94 +405,6 @@ int32_t build_item_end(struct build *build, struct orch_error *err)
     default:
         return ORCH_OK;
     }
-}
-
-/* -- the end -- */
-
-static int32_t make_link(struct build *build, const struct later *later, struct orch_error *err)
-{
-    int32_t rc = later_recall(build, later, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    const struct root *root = &build->roots->items[later->root];
-    const uint8_t *first = later_more(build, later);
-    size_t rel_len = 0;
-    if (!name_is_valid(first, later->more_len) ||
-        !name_is_within(first, later->more_len, root->name, root->name_len) ||
-        name_compare(first, later->more_len, build->name.data, build->name.len) >= 0) {
-        return fail_corrupt(build, "its hard link leads somewhere else", err);
-    }
-    const uint8_t *rel = roots_relative(root, first, later->more_len, &rel_len);
-    int dir_fd = -1;
-    rc = seek_parent(build, later->root, rel, rel_len, &dir_fd, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    struct dir_ref *first_dir = dirs_hold(&build->trees[later->root].dirs);
-    char first_base[256];
-    size_t base_at = dirs_base_at(rel, rel_len);
-    memcpy(first_base, rel + base_at, rel_len - base_at);
-    first_base[rel_len - base_at] = 0;
-    rel = roots_relative(root, build->name.data, build->name.len, &rel_len);
-    rc = seek_parent(build, later->root, rel, rel_len, &dir_fd, err);
-    if (rc == ORCH_OK) {
-        base_at = dirs_base_at(rel, rel_len);
-        char base[256];
-        memcpy(base, rel + base_at, rel_len - base_at);
-        base[rel_len - base_at] = 0;
-        struct stat st;
-        if (fstatat(first_dir->fd, first_base, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(st.st_mode)) {
-            rc = fail_corrupt(build, "not the file that it links to", err);
-        } else if (linkat(first_dir->fd, first_base, dir_fd, base, 0) != 0) {
-            rc = fail_errno(build, errno, "link", err);
-        }
-    }
-    dir_ref_drop(first_dir);
-    return rc;
-}
-
-static int32_t finish_folder(struct build *build, const struct later *later, struct orch_error *err)
-{
-    int32_t rc = later_recall(build, later, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    size_t rel_len = 0;
-    const uint8_t *rel = roots_relative(&build->roots->items[later->root], build->name.data,
-                                        build->name.len, &rel_len);
-    if (build->current != later->root) {
-        int ignored = -1;
-        rc = seek_parent(build, later->root, rel, rel_len, &ignored, err);
-    }
-    struct tree *tree = &build->trees[later->root];
-    if (rc == ORCH_OK) {
-        rc = dirs_seek(&tree->dirs, rel, rel_len, err);
-    }
-    struct meta meta;
-    if (rc == ORCH_OK) {
-        rc = meta_decode(later_more(build, later), later->more_len, META_KIND_FOLDER, &meta, err);
-    }
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    const char *act = "";
-    int error = apply_to_fd(dirs_fd(&tree->dirs), &meta, &build->report, &act);
-    return error == 0 ? ORCH_OK : fail_errno(build, error, act, err);
-}
-
-int32_t build_finish(struct build *build, struct orch_error *err)
-{
-    int32_t rc = pool_drain(build->pool, err);
-    for (size_t i = 0; i < build->links.count && rc == ORCH_OK; i++) {
-        rc = make_link(build, &build->links.items[i], err);
-    }
-    /* Backwards: a folder comes after what is in it, and its time stays. */
-    for (size_t i = build->folders.count; i > 0 && rc == ORCH_OK; i--) {
-        rc = finish_folder(build, &build->folders.items[i - 1], err);
-    }
-    return rc;
 }
 
 int32_t build_from_host(struct build *build, const struct orch_host *host, struct orch_error *err)
@@ -627,27 +448,6 @@ int32_t build_from_host(struct build *build, const struct orch_host *host, struc
 uint32_t build_root_kind(const struct build *build, size_t root)
 {
     return build->trees[root].kind;
-}
-
-int32_t build_apply_root(struct build *build, size_t root, int fd, const char *path,
-                         struct orch_error *err)
-{
-    for (size_t i = 0; i < build->folders.count; i++) {
-        const struct later *later = &build->folders.items[i];
-        if (later->root != root || later->name_len != build->roots->items[root].name_len) {
-            continue;
-        }
-        struct meta meta;
-        int32_t rc =
-            meta_decode(later_more(build, later), later->more_len, META_KIND_FOLDER, &meta, err);
-        const char *act = "";
-        if (rc == ORCH_OK) {
-            apply_shed_xattrs(fd, &meta);
-        }
-        int error = rc == ORCH_OK ? apply_to_fd(fd, &meta, &build->report, &act) : 0;
-        return error == 0 ? rc : orch_fail_errno(err, error, "cannot %s %s", act, path);
-    }
-    return ORCH_OK;
 }
 
 const struct apply_report *build_report(const struct build *build)
