@@ -88,6 +88,23 @@ put('items', 'objects', b'\x06' + items(item(b'O') + data + hole + b'I', 1, 0, 4
 put('items', 'unchanged', b'\x00' + items(item(b'U', flags=1), 1, 1, 0))
 put('items', 'records', b'\x2f' + items(record + record, 2, 0, 10))
 
+stream = items(record + item(b'O') + data + hole + b'I', 2, 0, 4106)
+# The digest is XXH3-64 of `stream`, by xxhsum -H3.
+totals = json.dumps({'items': 2, 'unchanged': 0, 'bytes': 4106,
+                     'digest': '99bb1dab394b49d4'}).encode()
+good = b'{"code":0}'
+put('worker', 'backup', b'\x00' + frame(9, stream[:50], stream=1) + frame(9, stream[50:], stream=1)
+    + frame(11, totals, stream=1) + frame(3, good))
+put('worker', 'check', b'\x01' + frame(13) + frame(6, b'{"level":1,"text":"x"}')
+    + frame(7, b'{"name":"f","value":{"a":[1]}}')
+    + frame(8, b'{"severity":1,"flags":0,"code":"c","subject":"s","message":"m"}')
+    + frame(4, b'{"request":"intent","action":"replace","target":"t","aside":"a"}')
+    + frame(4, b'{"request":"done","action":"xx","target":"t"}')
+    + frame(4, b'{"request":"future_file","path":"/p"}') + frame(3, good))
+put('worker', 'states', b'\x02' + frame(3, b'{"code":0,"flags":1,"items":5,"version":"15","identity":"i"}')
+    + frame(3, b'{"code":0,"consistency":2,"flags":1,"cost":"c"}', call=2))
+put('worker', 'failed', b'\x02' + frame(3, error))
+
 put('info', 'descriptor', json.dumps({
     'name': 'redis', 'version': '1.0', 'summary': 's', 'path': '/p.so', 'abi_major': 1,
     'abi_minor': 0, 'capabilities': 7, 'callbacks': 3, 'data_format': 2, 'data_format_oldest': 1,
