@@ -48,12 +48,11 @@ static int32_t choose_components(struct backup *b, struct orch_error *err)
 }
 
 /* The newest good part of the component, in the base set or anywhere. */
-static int32_t find_earlier(struct backup *b, struct backup_job *job, const struct set *base,
-                            struct orch_error *err)
+static int32_t find_earlier(struct backup *b, struct backup_job *job, struct orch_error *err)
 {
     for (size_t i = 0; i < b->sets.count; i++) {
         const struct set *set = b->sets.sets[i];
-        if (base != NULL && set != base) {
+        if (b->base != NULL && set != b->base) {
             continue;
         }
         const struct set_component *found = set_component_find(set, job->component->name);
@@ -61,7 +60,7 @@ static int32_t find_earlier(struct backup *b, struct backup_job *job, const stru
             continue;
         }
         int32_t rc = part_load(b->ctx->repo, found->part, &job->earlier, err);
-        if (rc == ORCH_OK || base != NULL) {
+        if (rc == ORCH_OK || b->base != NULL) {
             return rc;
         }
         report_text(b->ctx->report, REPORT_WARNING, job->component->name,
@@ -82,12 +81,11 @@ static int32_t choose_earlier(struct backup *b, struct orch_error *err)
         return ORCH_OK;
     }
     int32_t rc = set_list_load(b->ctx->repo, list_damaged, b, &b->sets, err);
-    const struct set *base = NULL;
     if (rc == ORCH_OK && b->options->base != NULL) {
-        rc = set_find(&b->sets, b->options->base, NULL, 0, &base, err);
+        rc = set_find(&b->sets, b->options->base, NULL, 0, &b->base, err);
     }
     for (size_t i = 0; rc == ORCH_OK && i < b->job_count; i++) {
-        rc = find_earlier(b, &b->jobs[i], base, err);
+        rc = find_earlier(b, &b->jobs[i], err);
         if (rc == ORCH_OK && b->jobs[i].earlier == NULL) {
             report_text(b->ctx->report, REPORT_NOTE, b->jobs[i].component->name,
                         "no earlier set holds it: everything is read");

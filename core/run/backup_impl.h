@@ -17,7 +17,8 @@ struct backup {
     struct index *index;
     struct writer *writer;
     struct set_list sets;
-    struct graph *graph; /* of the components taken */
+    const struct set *base; /* of the list: the one asked for, or NULL */
+    struct graph *graph;    /* of the components taken */
     struct backup_job *jobs;
     size_t job_count;
     struct set *set;

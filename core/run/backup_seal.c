@@ -124,6 +124,7 @@ static int32_t build_set(struct backup *b, int64_t started_ns, struct orch_error
     (void)snprintf(set->type, sizeof(set->type), "%s", b->options->type);
     (void)snprintf(set->label, sizeof(set->label), "%s",
                    b->options->label == NULL ? "" : b->options->label);
+    (void)snprintf(set->base, sizeof(set->base), "%s", b->base == NULL ? "" : b->base->id);
     (void)snprintf(set->run_id, sizeof(set->run_id), "%s", b->result->run_id);
     (void)snprintf(set->program_version, sizeof(set->program_version), "%s", ORCHESTRATE_VERSION);
     (void)gethostname(set->host, sizeof(set->host) - 1);

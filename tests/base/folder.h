@@ -17,7 +17,7 @@ char *folder_path(const char *folder, const char *name);
 void folder_write(const char *folder, const char *name, const char *text);
 /* The content of a file in new memory; NULL when there is none. */
 char *folder_read(const char *folder, const char *name);
-/* How many names `folder`/`name` holds. */
+/* How many names `folder`/`name` holds; none when it is not there. */
 size_t folder_count(const char *folder, const char *name);
 
 #endif
