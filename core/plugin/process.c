@@ -234,10 +234,13 @@ void process_end(struct process *p, int64_t wait_ms, int64_t grace_ms, struct pr
     /* The leader is not reaped yet, so its group's number cannot belong to anybody else. */
     process_signal(p, SIGKILL);
     siginfo_t info = {0};
-    while (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED) != 0 && errno == EINTR) {
-    }
+    int rc = -1;
+    do {
+        rc = waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED);
+    } while (rc != 0 && errno == EINTR);
     how->by_signal = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
-    how->status = info.si_status;
+    how->status =
+        rc == 0 ? info.si_status : 255; /* somebody else reaped it: not known, so not good */
 
     wait_drained(p);
     uint64_t one = 1;

@@ -73,7 +73,7 @@ static int32_t send_blocks(const struct bad *bad, struct scribbler *scribbler,
 static int32_t backup(void *instance, struct orch_error *err)
 {
     const struct bad *bad = instance;
-    struct scribbler scribbler = {0};
+    struct scribbler scribbler = {.target = NULL};
     pthread_t thread;
     int threaded =
         strcmp(bad->how, "always") == 0 && pthread_create(&thread, NULL, scribble, &scribbler) == 0;
