@@ -14,7 +14,8 @@
  *
  * Control frames carry one JSON object in UTF-8. DATA carries a run of items (items.h): in the
  * ring's block `slot` when length is 0, else as its payload. Everything received is checked here
- * for size and here alone; what a frame means is the business of worker_frames.c and server_reader.c.
+ * for size and here alone; what a frame means is the business of worker_frames.c and
+ * server_reader.c.
  *
  *   worker                              host
  *   HELLO (versions, features)  ──►
