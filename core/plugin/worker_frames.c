@@ -8,6 +8,8 @@
 #include "plugin/worker_internal.h"
 
 #define FACTS_MAX (3u << 20)
+/* Facts are kept inside other documents, and readers of JSON limit its depth. */
+#define FACT_DEPTH_MAX 64u
 #define VERDICTS_MAX 10000u
 #define FUTURE_FILE_MAX ((WIRE_CONTROL_MAX - 4096u) / 2u)
 
@@ -22,6 +24,22 @@ static int32_t take_log(struct worker *worker, const json_t *json, struct orch_e
     return ORCH_OK;
 }
 
+/* Whether `value` has more than so many levels of arrays and objects. */
+static bool is_deeper(const json_t *value, unsigned levels)
+{
+    const char *key = NULL;
+    json_t *member = NULL;
+    bool deeper = levels == 0 && (json_is_array(value) || json_is_object(value));
+    for (size_t i = 0; !deeper && i < json_array_size(value); i++) {
+        deeper = is_deeper(json_array_get(value, i), levels - 1);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        deeper = deeper || is_deeper(member, levels - 1);
+    }
+    return deeper;
+}
+
 static int32_t take_fact(struct worker *worker, struct worker_call *call, const json_t *json,
                          struct orch_error *err)
 {
@@ -29,6 +47,13 @@ static int32_t take_fact(struct worker *worker, struct worker_call *call, const 
     json_t *value = json_object_get(json, "value");
     if (name == NULL || value == NULL) {
         return orch_fail(err, ORCH_E_PROTOCOL, "a fact without name or value");
+    }
+    if (is_deeper(value, FACT_DEPTH_MAX)) {
+        struct orch_error reason = ORCH_ERROR_INIT;
+        (void)orch_fail(&reason, ORCH_E_INVALID, "a fact of plugin %s has more than %u levels",
+                        worker->plugin_name, FACT_DEPTH_MAX);
+        worker_call_stop(call, &reason);
+        return ORCH_OK;
     }
     const json_t *old = json_object_get(worker->facts, name);
     size_t bytes = worker->facts_bytes + strlen(name) +

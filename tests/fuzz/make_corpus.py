@@ -103,6 +103,8 @@ put('worker', 'check', b'\x01' + frame(13) + frame(6, b'{"level":1,"text":"x"}')
     + frame(4, b'{"request":"future_file","path":"/p"}') + frame(3, good))
 put('worker', 'states', b'\x02' + frame(3, b'{"code":0,"flags":1,"items":5,"version":"15","identity":"i"}')
     + frame(3, b'{"code":0,"consistency":2,"flags":1,"cost":"c"}', call=2))
+put('worker', 'deep', b'\x02' + frame(7, b'{"name":"f","value":' + b'[' * 1900 + b']' * 1900 + b'}')
+    + frame(3, good))
 put('worker', 'failed', b'\x02' + frame(3, error))
 
 put('info', 'descriptor', json.dumps({
