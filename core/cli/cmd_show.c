@@ -136,12 +136,18 @@ static int32_t show(struct cli *cli, const struct set *set, struct orch_error *e
     return rc;
 }
 
+static void on_damaged(void *ctx, const char *name, const struct orch_error *why)
+{
+    (void)ctx;
+    (void)fprintf(stderr, "orchestrate: %s cannot be read: %s\n", name, why->message);
+}
+
 static int run(struct cli *cli)
 {
     struct orch_error err = ORCH_ERROR_INIT;
     struct set_list sets = {0};
     const struct set *set = NULL;
-    int32_t rc = set_list_load(cli->run.repo, NULL, NULL, &sets, &err);
+    int32_t rc = set_list_load(cli->run.repo, on_damaged, NULL, &sets, &err);
     if (rc == ORCH_OK) {
         rc = set_find(&sets, cli->arguments[0], NULL, 0, &set, &err);
     }

@@ -173,6 +173,20 @@ static int by_id(const void *a, const void *b)
     return memcmp(left->id, right->id, PACK_ID_BYTES);
 }
 
+/* The frames that a pack, cut short to `size` bytes, has lost. */
+static int32_t mark_lost(struct check *check, const struct index_pack *pack, uint64_t size,
+                         struct orch_error *err)
+{
+    struct chunk_location place;
+    int32_t rc = ORCH_OK;
+    for (uint64_t i = 0; rc == ORCH_OK && index_frame_at(check->index, pack, i, &place); i++) {
+        if (place.frame_offset > size || place.frame_len > size - place.frame_offset) {
+            rc = check_mark_bad(check, pack->id, place.frame_number, err);
+        }
+    }
+    return rc;
+}
+
 /* Every pack that segments name must be there, as long as it was. */
 static int32_t compare_packs(struct check *check, struct orch_error *err)
 {
@@ -199,6 +213,10 @@ static int32_t compare_packs(struct check *check, struct orch_error *err)
             check_report(
                 check, name, NULL, NULL, NULL, "the pack has %llu bytes; the index says %llu",
                 (unsigned long long)found->size_bytes, (unsigned long long)pack.size_bytes);
+            int32_t rc = mark_lost(check, &pack, found->size_bytes, err);
+            if (rc != ORCH_OK) {
+                return rc;
+            }
         }
     }
     return ORCH_OK;

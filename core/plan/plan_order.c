@@ -101,6 +101,28 @@ static int32_t fail_order(const struct config *config, const struct plan *plan,
                      provider);
 }
 
+/* Restore and check steps are one recovery: one preflight for all before anything is touched, one
+ * journal to resume. A step of another kind between them would cut it in two. */
+static int32_t check_together(const struct plan *plan, struct orch_error *err)
+{
+    const struct plan_step *cut = NULL; /* the first other step behind a restore */
+    bool restored = false;
+    for (size_t s = 0; s < plan->step_count; s++) {
+        const struct plan_step *step = &plan->steps[s];
+        if (step->kind == PLAN_RESTORE && cut != NULL) {
+            return orch_fail(err, ORCH_E_CONFIG,
+                             "%s:%d: all restore steps of a plan stand together, since they are "
+                             "checked together before anything is touched; the step at line %d "
+                             "stands between: move it, or make two plans",
+                             plan->file, step->line, cut->line);
+        }
+        restored = restored || step->kind == PLAN_RESTORE;
+        bool other = step->kind == PLAN_BACKUP || step->kind == PLAN_VERIFY;
+        cut = restored && other && cut == NULL ? step : cut;
+    }
+    return ORCH_OK;
+}
+
 int32_t plan_order_check(const struct config *config, const struct plan *plan,
                          struct orch_error *err)
 {
@@ -118,5 +140,5 @@ int32_t plan_order_check(const struct config *config, const struct plan *plan,
             rc = fail_order(config, plan, step_of, c, other, err);
         }
     }
-    return rc;
+    return rc != ORCH_OK ? rc : check_together(plan, err);
 }

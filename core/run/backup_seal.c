@@ -12,12 +12,38 @@
 
 struct proof {
     struct backup *backup;
+    const char *const *packs; /* these must be whole; NULL: what the set needs must be */
+    uint64_t failures;
     char first[ORCH_ERROR_MESSAGE_MAX];
 };
+
+/* Damage that lies elsewhere in the repository is told, but does not keep the next set from being
+ * taken. What it hurts of the set at hand is a finding of its own, which names the set. */
+static bool concerns_us(const struct proof *proof, const struct check_finding *finding)
+{
+    if (proof->packs == NULL) {
+        return finding->set != NULL;
+    }
+    for (size_t i = 0; finding->file != NULL && proof->packs[i] != NULL; i++) {
+        if (strcmp(proof->packs[i], finding->file) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static void proof_finding(void *ctx, const struct check_finding *finding)
 {
     struct proof *proof = ctx;
+    if (!concerns_us(proof, finding)) {
+        if (proof->packs == NULL) { /* the reading of packs has seen the same: once is enough */
+            report_text(proof->backup->ctx->report, REPORT_WARNING, NULL,
+                        "damage elsewhere in the repository: %s: %s; run \"orchestrate verify\"",
+                        finding->file == NULL ? "repository" : finding->file, finding->problem);
+        }
+        return;
+    }
+    proof->failures++;
     report_text(proof->backup->ctx->report, REPORT_FAILURE, finding->component, "%s: %s",
                 finding->file == NULL ? "repository" : finding->file, finding->problem);
     if (proof->first[0] == 0) {
@@ -29,7 +55,7 @@ static void proof_finding(void *ctx, const struct check_finding *finding)
 static int32_t prove(struct backup *b, enum check_level level, const char *const *sets,
                      const char *const *packs, struct orch_error *err)
 {
-    struct proof proof = {.backup = b};
+    struct proof proof = {.backup = b, .packs = packs};
     struct check_options options = {
         .level = level,
         .set_ids = sets,
@@ -40,7 +66,7 @@ static int32_t prove(struct backup *b, enum check_level level, const char *const
     };
     struct check_result found = {0};
     int32_t rc = check_repository(b->ctx->repo, &options, &found, err);
-    if (rc == ORCH_OK && found.findings > 0) {
+    if (rc == ORCH_OK && proof.failures > 0) {
         rc = orch_fail(err, ORCH_E_CORRUPT, "what was just written does not verify: %s",
                        proof.first);
     }

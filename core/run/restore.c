@@ -143,20 +143,28 @@ static int32_t estimate_all(struct restore *r, struct orch_error *err)
 
 /* ---- preflight ---- */
 
+/* A file that is damaged somewhere in the repository must not keep an intact set from coming back:
+ * only what it hurts of this set refuses, and that names the component. */
 static void integrity_finding(void *ctx, const struct check_finding *finding)
 {
     struct restore *r = ctx;
+    if (finding->component == NULL) {
+        report_text(r->ctx->report, REPORT_WARNING, NULL, "integrity: %s: %s",
+                    finding->file == NULL ? "repository" : finding->file, finding->problem);
+        return;
+    }
     for (size_t i = 0; i < r->plan.job_count; i++) {
         struct restore_job *job = &r->plan.jobs[i];
-        bool here =
-            finding->component == NULL || strcmp(finding->component, job->component->name) == 0;
-        if (!here || (finding->component == NULL && i > 0)) {
+        if (strcmp(finding->component, job->component->name) != 0) {
             continue;
         }
         job->refused = true;
         if (job->refusal[0] == 0) {
             (void)snprintf(job->refusal, sizeof(job->refusal), "integrity: %.200s: %.600s",
-                           finding->file == NULL ? "repository" : finding->file, finding->problem);
+                           finding->file != NULL     ? finding->file
+                           : finding->object != NULL ? finding->object
+                                                     : "repository",
+                           finding->problem);
         }
         report_text(r->ctx->report, REPORT_FAILURE, job->component->name, "%s", job->refusal);
     }

@@ -43,7 +43,7 @@ struct restore_job *restore_plan_job(struct restore_plan *plan, const char *comp
     return NULL;
 }
 
-/* The names the steps speak of; a step without names means every configured component. */
+/* The names the steps speak of; room is left for those of every configured component. */
 static int32_t collect_names(const struct run_context *ctx, const struct restore_options *options,
                              const char ***names, size_t *count, struct orch_error *err)
 {
@@ -85,6 +85,16 @@ static bool steps_name_all(const struct restore_options *options)
         }
     }
     return false;
+}
+
+/* All are asked for: "latest" is then the newest set that holds all that is configured, and not the
+ * last set of a single component. */
+static void names_of_config(const struct config *config, const char **names, size_t *count)
+{
+    for (size_t i = 0; i < config->component_count; i++) {
+        names[i] = config->components[i].name;
+    }
+    *count = config->component_count;
 }
 
 /* With "all", what the set holds decides; a component of the set that is no longer configured is
@@ -207,6 +217,43 @@ static void resolve(const struct run_context *ctx, const struct restore_options 
                   text_array(options->targets, options->target_count), "config", ctx->config->hash);
 }
 
+/* Manifests that cannot be read: told, and the newest of them remembered. */
+struct unreadable {
+    struct run_context *ctx;
+    char newest[STORAGE_NAME_MAX + 1];
+};
+
+static void on_unreadable(void *ctx, const char *name, const struct orch_error *why)
+{
+    struct unreadable *unreadable = ctx;
+    const char *slash = strrchr(name, '/');
+    const char *base = slash == NULL ? name : slash + 1;
+    report_text(unreadable->ctx->report, REPORT_WARNING, NULL, "%s cannot be read: %s", name,
+                why->message);
+    if (strcmp(base, unreadable->newest) > 0) {
+        (void)snprintf(unreadable->newest, sizeof(unreadable->newest), "%s", base);
+    }
+}
+
+/* The set asked for. "latest" must not quietly become an older one than it was. */
+static int32_t choose_set(struct run_context *ctx, const char *text, const char *const *names,
+                          size_t count, struct restore_plan *plan, struct orch_error *err)
+{
+    struct unreadable unreadable = {.ctx = ctx};
+    int32_t rc = set_list_load(ctx->repo, on_unreadable, &unreadable, &plan->sets, err);
+    if (rc == ORCH_OK) {
+        rc = set_find(&plan->sets, text, names, count, &plan->set, err);
+    }
+    if (rc == ORCH_OK && strcmp(text, "latest") == 0 &&
+        strcmp(unreadable.newest, plan->set->name) > 0) {
+        return orch_fail(err, ORCH_E_REFUSED,
+                         "set %.64s is newer than %s, the latest that can be read, but is damaged; "
+                         "to restore the older one, name it",
+                         unreadable.newest, plan->set->name);
+    }
+    return rc;
+}
+
 int32_t restore_plan_make(struct run_context *ctx, const struct restore_options *options,
                           const char *set_text, struct index *index, struct restore_plan *plan,
                           struct orch_error *err)
@@ -215,17 +262,20 @@ int32_t restore_plan_make(struct run_context *ctx, const struct restore_options 
     size_t count = 0;
     *plan = (struct restore_plan){.request = restore_plan_request(options)};
     int32_t rc = collect_names(ctx, options, &names, &count, err);
-    if (rc == ORCH_OK) {
-        rc = set_list_load(ctx->repo, NULL, NULL, &plan->sets, err);
+    bool all = steps_name_all(options);
+    if (rc == ORCH_OK && all && count > 0) {
+        rc =
+            orch_fail(err, ORCH_E_CONFIG,
+                      "a restore step without components restores all of the set: it stands alone");
+    }
+    if (rc == ORCH_OK && all) {
+        names_of_config(ctx->config, names, &count);
     }
     if (rc == ORCH_OK) {
-        rc = set_find(&plan->sets, set_text, names, count, &plan->set, err);
+        rc = choose_set(ctx, set_text, names, count, plan, err);
     }
-    if (rc == ORCH_OK && steps_name_all(options)) {
-        rc = count > 0 ? orch_fail(err, ORCH_E_CONFIG,
-                                   "a restore step without components restores all of the set: it "
-                                   "stands alone")
-                       : names_of_set(ctx, plan->set, &names, &count, err);
+    if (rc == ORCH_OK && all) {
+        rc = names_of_set(ctx, plan->set, &names, &count, err);
     }
     if (rc == ORCH_OK) {
         rc = make_jobs(ctx, options, index, names, count, plan, err);

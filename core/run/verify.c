@@ -66,12 +66,19 @@ static void on_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
     report_send(v->ctx->report, &event);
 }
 
+/* Another manifest that cannot be read; if it is the one that is asked for, it is not found. */
+static void unreadable(void *ctx, const char *name, const struct orch_error *why)
+{
+    const struct run_context *run = ctx;
+    report_text(run->report, REPORT_WARNING, NULL, "%s cannot be read: %s", name, why->message);
+}
+
 static int32_t resolve(struct run_context *ctx, const char *text, char id[ID_TEXT],
                        struct orch_error *err)
 {
     struct set_list sets = {0};
     const struct set *set = NULL;
-    int32_t rc = set_list_load(ctx->repo, NULL, NULL, &sets, err);
+    int32_t rc = set_list_load(ctx->repo, unreadable, ctx, &sets, err);
     if (rc == ORCH_OK) {
         rc = set_find(&sets, text, NULL, 0, &set, err);
     }

@@ -66,6 +66,29 @@ class Damage(Scenario):
         self.assertGreater(hurt_named, 0)
         self.expect(0, system.command.run('verify', '--level', 'data'))
 
+    def test_damage_elsewhere_does_not_stop_a_recovery(self):
+        """Of three sets one manifest is damaged and the packs of another are gone: the third comes back."""
+        system, before = self.prepared(('settings', 'uploads'), 40)
+        good = os.listdir(system.path('repository/sets'))[0]
+        packs = {p for p in self.files(system.path('repository')) if '/packs/' in p}
+        system.write('uploads/later.bin', os.urandom(3000).hex())
+        self.expect(0, system.command.run('backup', 'uploads'))
+        lost = {p for p in self.files(system.path('repository')) if '/packs/' in p} - packs
+        self.assertTrue(lost)
+        for path in lost:
+            os.unlink(path)
+        self.expect(4, system.command.run('restore', 'latest', 'uploads', '--yes'), 'is missing from the repository')
+        os.unlink(system.path('uploads/later.bin'))
+        self.expect(0, system.command.run('backup', 'settings'), 'damage elsewhere')
+        newest = sorted(self.files(system.path('repository/sets')))[-1]
+        self.flip(newest, 100, 0x10)
+        # "latest" for all is a set that holds all; it must not quietly be older than a damaged one
+        self.expect(4, system.command.run('restore', 'latest', '--yes'), os.path.basename(newest), good)
+        system.wipe()
+        self.expect(0, system.command.run('restore', good, '--yes'), 'missing')
+        self.assertEqual(before, system.digests())
+        self.expect(1, system.command.run('verify'), os.path.basename(newest))
+
     def test_restore_never_delivers_wrong_bytes(self):
         system, before = self.prepared(('settings', 'uploads', 'kb'), 120)
         repository = system.path('repository')

@@ -182,6 +182,10 @@ static const struct {
     {STEPS("{ restore: { components = [ \"kb\" ]; } },\n{ restore: { } }"), 3,
      "kb is restored twice: by this step and by the one at line 2 (a restore step without"},
     {STEPS("{ restore: { } },\n{ restore: { } }"), 3, "is restored twice"},
+    {STEPS("{ restore: { components = [ \"app-db\" ]; } },\n"
+           "{ check: { command = \"x\"; } },\n{ verify: { } },\n"
+           "{ restore: { components = [ \"kb\" ]; } }"),
+     5, "the step at line 4 stands between"},
 };
 
 START_TEST(test_wrong)
