@@ -17,7 +17,8 @@ bool context_cancelled(const struct run_context *ctx)
 int32_t context_state_path(const struct config *config, const char *folder, const char *name,
                            char **out, struct orch_error *err)
 {
-    CLEANUP_FREE char *dir = file_join(config->state_dir, folder);
+    CLEANUP_FREE char *dir =
+        folder == NULL ? strdup(config->state_dir) : file_join(config->state_dir, folder);
     if (dir == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory for a path");
     }

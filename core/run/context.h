@@ -43,7 +43,8 @@ int32_t context_open_index(const struct run_context *ctx, struct index **out,
 
 bool context_cancelled(const struct run_context *ctx);
 
-/* STATE_DIR/NAME in new memory; makes STATE_DIR (0700) and `folder` in it when missing. */
+/* STATE_DIR/FOLDER/NAME (STATE_DIR/NAME when `folder` is NULL) in new memory; makes the folders
+ * (0700) when they are missing. */
 int32_t context_state_path(const struct config *config, const char *folder, const char *name,
                            char **out, struct orch_error *err) ORCH_CHECKED;
 

@@ -30,7 +30,7 @@ static int32_t append_text(const struct config *config, const char *ledger, cons
                            struct orch_error *err)
 {
     CLEANUP_FREE char *path = NULL;
-    int32_t rc = context_state_path(config, ".", ledger, &path, err);
+    int32_t rc = context_state_path(config, NULL, ledger, &path, err);
     if (rc != ORCH_OK) {
         return rc;
     }

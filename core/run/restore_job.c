@@ -256,10 +256,18 @@ static int32_t prove(struct restore_job *job, struct worker *worker,
     return rc;
 }
 
+static int32_t end_attempt(struct restore_job *job, struct worker *worker,
+                           const struct orch_restore *request, uint32_t outcome,
+                           struct orch_error *err)
+{
+    struct worker_services services = {.ctx = job, .intent = service_intent, .done = service_done};
+    return worker_settle(worker, request, outcome, &services, err);
+}
+
 static int32_t settle(struct restore_job *job, struct worker *worker,
                       const struct orch_restore *request, struct orch_error *err)
 {
-    int32_t rc = worker_settle(worker, request, ORCH_SETTLE_VERIFIED, err);
+    int32_t rc = end_attempt(job, worker, request, ORCH_SETTLE_VERIFIED, err);
     if (rc == ORCH_OK) {
         rc = journal_append(job->journal, "settled", job->component->name, NULL, err);
     }
@@ -326,7 +334,7 @@ static int32_t execute(struct restore_job *job, struct orch_error *err)
     } else if (job->verified) {
         /* Its writers stand still: it stays unsettled, so that --resume starts them. */
         log_debug(job->component->name, "left unsettled");
-    } else if (worker_settle(worker, &request, ORCH_SETTLE_FAILED, &late) != ORCH_OK) {
+    } else if (end_attempt(job, worker, &request, ORCH_SETTLE_FAILED, &late) != ORCH_OK) {
         log_debug(job->component->name, "settling the failure: %s", late.message);
     }
     if (worker_close(steal_ptr(&worker), &late) != ORCH_OK && rc == ORCH_OK) {

@@ -30,7 +30,7 @@ static int32_t describe(void *ctx, const char *plugin, struct plugin_info **out,
     return rc;
 }
 
-static void load(struct runtest *t)
+void runtest_load(struct runtest *t)
 {
     struct orch_error err = ORCH_ERROR_INIT;
     struct config_plugins with = {.describe = describe};
@@ -91,7 +91,7 @@ void runtest_make_with(struct runtest *t, const char *const *components, const c
     }
     buffer_text(&text, "};\n");
     folder_write(t->dir, "conf.d/main.conf", buffer_string(&text));
-    load(t);
+    runtest_load(t);
     struct report_receiver receiver = {.ctx = t, .event = take_event};
     t->ctx.report = report_new(&receiver);
     t->ctx.cancel = &t->cancel;
@@ -109,7 +109,7 @@ void runtest_reopen(struct runtest *t)
     struct orch_error err = ORCH_ERROR_INIT;
     context_close_repository(&t->ctx);
     config_free(t->ctx.config);
-    load(t);
+    runtest_load(t);
     ASSERT_OK(context_open_repository(&t->ctx, NULL, &err), err);
 }
 

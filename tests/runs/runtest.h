@@ -32,6 +32,8 @@ void runtest_make(struct runtest *t, const char *const *components, const char *
 void runtest_make_with(struct runtest *t, const char *const *components, const char *settings,
                        const char *repository);
 void runtest_remove(struct runtest *t);
+/* Reads the configuration into t->ctx.config. */
+void runtest_load(struct runtest *t);
 /* Reads the configuration and opens the repository anew, as the next process would. */
 void runtest_reopen(struct runtest *t);
 
