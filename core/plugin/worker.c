@@ -336,9 +336,9 @@ int32_t worker_verify(struct worker *worker, const struct orch_restore *restore,
 }
 
 int32_t worker_settle(struct worker *worker, const struct orch_restore *restore, uint32_t outcome,
-                      struct orch_error *err)
+                      const struct worker_services *services, struct orch_error *err)
 {
-    struct worker_call call = {.name = "settle", .cleanup = true};
+    struct worker_call call = {.name = "settle", .services = services, .cleanup = true};
     return restore_call(worker, &call, restore, outcome, err);
 }
 

@@ -105,8 +105,9 @@ int32_t worker_verify(struct worker *worker, const struct orch_restore *restore,
                       struct worker_verdicts *verdicts, struct orch_error *err) ORCH_CHECKED;
 int32_t worker_quiesce(struct worker *worker, struct orch_error *err) ORCH_CHECKED;
 int32_t worker_resume(struct worker *worker, struct orch_error *err) ORCH_CHECKED;
+/* `services` for intent and done: to let go of what was set aside is destructive too. */
 int32_t worker_settle(struct worker *worker, const struct orch_restore *restore, uint32_t outcome,
-                      struct orch_error *err) ORCH_CHECKED;
+                      const struct worker_services *services, struct orch_error *err) ORCH_CHECKED;
 
 /* Makes a throw-away target for a drill below `directory`; ORCH_E_UNSUPPORTED without the callback.
  */

@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from base import ALL, Scenario, main
+from lab.servers import RedisClient
 
 
 class Commands(Scenario):
@@ -46,6 +47,22 @@ class Commands(Scenario):
         self.assertTrue(os.path.exists(system.path('elsewhere/documents.faiss')))
         self.assertEqual(before, system.digests())
         self.expect(2, system.command.run('restore', 'latest', 'kb', '--yes', '--target', 'kb.nothing=1'), 'nothing')
+
+    def test_restore_over_live_data_leaves_nothing_behind(self):
+        """Also not in the servers: the databases that were set aside are gone once all is verified."""
+        system, before = self.prepared(('settings', 'app-db', 'sessions'), 40)
+        system.write('etc/limits.conf', 'changed\n')
+        system.postgres.sql('app', "INSERT INTO users (name) VALUES ('somebody new');")
+        with RedisClient(system.redis.socket) as redis:
+            redis.call('SET', 'new', '1')
+        result = self.expect(0, system.command.run('restore', 'latest', '--yes'))
+        self.assertNotIn('warning', result.err)
+        self.assertEqual(before, system.digests())
+        self.assertEqual([], system.leftovers())
+        names = system.postgres.sql('postgres', 'SELECT datname FROM pg_database ORDER BY 1;').split()
+        self.assertEqual(['app', 'postgres', 'template0', 'template1'], names)
+        with RedisClient(system.redis.socket) as redis:
+            self.assertEqual(1, redis.call('INFO', 'keyspace').count(b'db'))
 
     def test_graph_and_plugins(self):
         system = self.system(ALL, 10)

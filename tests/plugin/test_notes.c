@@ -199,9 +199,9 @@ START_TEST(test_back_and_forth)
     write_file("another", 1, 0600, 'X');
     ASSERT_OK(worker_verify(worker, &restore, &verdicts, &ok));
     ck_assert_uint_eq(worst(&verdicts), ORCH_VERDICT_REFUSE);
-    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_FAILED, &ok));
+    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_FAILED, NULL, &ok));
     ck_assert_int_eq(entries(root), 2);
-    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_VERIFIED, &ok));
+    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_VERIFIED, NULL, &ok));
     ck_assert_int_eq(entries(root), 1);
     ASSERT_OK(worker_close(worker, &ok));
     recorder_free(&recorder);

@@ -171,9 +171,9 @@ START_TEST(test_lifecycle)
     ck_assert_uint_eq(verdicts.count, 1);
     ck_assert_str_eq(verdicts.items[0].message, "240 items");
     worker_verdicts_free(&verdicts);
-    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_VERIFIED, &ok));
+    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_VERIFIED, NULL, &ok));
     struct orch_error err = ORCH_ERROR_INIT;
-    ck_assert_int_eq(worker_settle(worker, &restore, ORCH_SETTLE_FAILED, &err), ORCH_E_BUSY);
+    ck_assert_int_eq(worker_settle(worker, &restore, ORCH_SETTLE_FAILED, NULL, &err), ORCH_E_BUSY);
     ck_assert_str_eq(err.message, "outcome 2");
     ck_assert_int_eq(worker_scratch(worker, "/tmp", &err), ORCH_E_UNSUPPORTED);
     ASSERT_OK(worker_close(worker, &ok));
@@ -377,7 +377,7 @@ START_TEST(test_cancel_by_flag)
     ck_assert_int_eq(worker_restore(worker, &restore, &source, NULL, &done, &err),
                      ORCH_E_CANCELLED);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_VERIFIED, &ok));
+    ASSERT_OK(worker_settle(worker, &restore, ORCH_SETTLE_VERIFIED, NULL, &ok));
     ASSERT_OK(worker_close(worker, &ok));
 }
 END_TEST

@@ -228,7 +228,7 @@ struct orch_host {
     int32_t (*hole)(void *ctx, uint64_t len, struct orch_error *err);
     int32_t (*end_item)(void *ctx, struct orch_error *err);
 
-    /* -- in `restore` -- */
+    /* -- in `restore`; `intent` and `done` in `settle` too -- */
 
     /* The next event. After END, and after a failure, it must not be called again. */
     int32_t (*next)(void *ctx, struct orch_event *event, struct orch_error *err);
