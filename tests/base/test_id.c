@@ -59,21 +59,8 @@ END_TEST
 
 START_TEST(test_hex_refused)
 {
-    static const char *const wrong[] = {"",
-                                        "0",
-                                        "000",
-                                        "0g",
-                                        "g0",
-                                        "0A",
-                                        "FF",
-                                        " 0",
-                                        "0 ",
-                                        "0x",
-                                        "\xff"
-                                        "0",
-                                        "0/",
-                                        "0:",
-                                        "0`"};
+    static const char *const wrong[] = {"",   "0",  "000", "0g",    "g0", "0A", "FF",
+                                        " 0", "0 ", "0x",  "\3770", "0/", "0:", "0`"};
     uint8_t byte = 77;
     ck_assert_int_eq(hex_decode(wrong[_i], strlen(wrong[_i]), &byte, 1), ORCH_E_INVALID);
 }
