@@ -194,6 +194,14 @@ START_TEST(test_printf_and_string)
 }
 END_TEST
 
+START_TEST(test_reserve_of_nothing_is_no_failure)
+{
+    CLEANUP_BUFFER struct buffer b = BUFFER_INIT;
+    ck_assert_ptr_nonnull(buffer_reserve(&b, 0));
+    ck_assert(!b.failed);
+}
+END_TEST
+
 START_TEST(test_out_of_memory_is_remembered)
 {
     CLEANUP_BUFFER struct buffer b = BUFFER_INIT;
@@ -251,6 +259,7 @@ int main(void)
     tcase_add_loop_test(tests, test_bytes_refused, 0, 5);
     tcase_add_test(tests, test_growth_keeps_content);
     tcase_add_test(tests, test_printf_and_string);
+    tcase_add_test(tests, test_reserve_of_nothing_is_no_failure);
     tcase_add_test(tests, test_out_of_memory_is_remembered);
     tcase_add_loop_test(tests, test_out_of_memory_at_any_step, 0, 5);
     tcase_add_test(tests, test_absurd_sizes);
