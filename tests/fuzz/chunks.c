@@ -1,7 +1,7 @@
 /* chunks.c: see chunks.h. */
 #include "chunks.h"
 
-#define FUEL 400u
+#define FUEL 150u
 
 void chunks_split(struct chunks *chunks, const uint8_t *data, size_t size)
 {

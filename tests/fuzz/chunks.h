@@ -10,7 +10,7 @@
 
 #include "engine/tree.h"
 
-#define CHUNKS_MAX 64
+#define CHUNKS_MAX 12
 
 struct chunks {
     struct {
