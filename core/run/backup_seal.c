@@ -175,6 +175,41 @@ static int32_t build_set(struct backup *b, int64_t started_ns, struct orch_error
     return ORCH_OK;
 }
 
+struct later {
+    const char *name; /* of our set */
+    char found[STORAGE_NAME_MAX + 1];
+};
+
+static int32_t keep_later(void *ctx, const char *name, const struct storage_stat *stat,
+                          struct orch_error *err)
+{
+    struct later *later = ctx;
+    const char *slash = strrchr(name, '/');
+    const char *base = slash == NULL ? name : slash + 1;
+    (void)stat;
+    (void)err;
+    /* Digits and "_" alone: two sets of one second differ behind them. */
+    size_t len = strspn(later->name, "0123456789_");
+    if (strncmp(base, later->name, len) > 0 && strcmp(base, later->found) > 0) {
+        (void)snprintf(later->found, sizeof(later->found), "%s", base);
+    }
+    return ORCH_OK;
+}
+
+/* Sets are ordered by the time in their names: a clock that went back hides this one. */
+static void warn_of_later(struct backup *b)
+{
+    struct later later = {.name = b->set->name};
+    struct orch_error ignored = ORCH_ERROR_INIT;
+    if (storage_list(b->ctx->storage, "sets", keep_later, &later, &ignored) == ORCH_OK &&
+        later.found[0] != 0) {
+        report_text(b->ctx->report, REPORT_WARNING, NULL,
+                    "set %.64s bears a later time than this one: a clock is or was wrong, and "
+                    "\"latest\" is not set %s",
+                    later.found, b->set->name);
+    }
+}
+
 int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error *err)
 {
     int32_t rc = build_set(b, started_ns, err);
@@ -212,6 +247,7 @@ int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error 
         return orch_wrap(err, "set %s was withdrawn", b->set->name);
     }
     crash_point(CRASH_BACKUP_VERIFIED);
+    warn_of_later(b);
     b->result->verified = b->ctx->repository->verify;
     return ORCH_OK;
 }

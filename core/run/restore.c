@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "engine/check.h"
-#include "engine/lease.h"
 #include "run/ledger.h"
 #include "run/parallel.h"
+#include "run/reading.h"
 #include "run/restore_plan.h"
 #include "run/shell.h"
 #include "run/target_lock.h"
@@ -98,7 +98,7 @@ static int32_t prepare(struct restore *r, struct orch_error *err)
     char set_text[128];
     int32_t rc = pick_up(r, set_text, err);
     if (rc == ORCH_OK) {
-        rc = lease_take(r->ctx->repo, r->result->run_id, "restore", &r->lease, err);
+        rc = reading_lease(r->ctx, r->result->run_id, "restore", &r->lease, err);
     }
     if (rc == ORCH_OK) {
         rc = context_open_index(r->ctx, &r->index, err);

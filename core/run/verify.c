@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "engine/lease.h"
+#include "run/reading.h"
 
 #define FINDINGS_MAX 1000u
 #define PROGRESS_EVERY_MS 200
@@ -101,7 +101,7 @@ int32_t verify_run(struct run_context *ctx, const char *set, enum check_level le
     int64_t start = clock_monotonic_ms();
     int32_t rc = id_new(run_id, err);
     if (rc == ORCH_OK) {
-        rc = lease_take(ctx->repo, run_id, "verify", &lease, err);
+        rc = reading_lease(ctx, run_id, "verify", &lease, err);
     }
     if (rc == ORCH_OK && set != NULL) {
         rc = resolve(ctx, set, id, err);

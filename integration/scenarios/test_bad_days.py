@@ -85,6 +85,22 @@ class BadDays(Scenario):
         self.assertEqual(1, len(self.expect(0, system.command.run('--json', 'list')).json['sets']))
         self.expect(0, system.command.run('backup'))
 
+    def test_recovery_from_a_repository_that_cannot_be_written(self):
+        system, before = self.prepared(('settings', 'uploads'), 40)
+        full = {'ORCHESTRATE_STORAGE_FAULT': 'enospc:1'}
+        self.expect(0, system.command.run('verify', env=full), 'without a lease')
+        system.wipe()
+        self.expect(0, system.command.run('restore', 'latest', '--yes', env=full), 'without a lease')
+        self.assertEqual(before, system.digests())
+        self.expect(1, system.command.run('backup', env=full), 'No space')
+
+    def test_latest_for_all_holds_all(self):
+        system, before = self.prepared(('settings', 'uploads'), 40)
+        self.expect(0, system.command.run('backup', 'settings'))
+        system.wipe()
+        self.expect(0, system.command.run('restore', 'latest', '--yes'))
+        self.assertEqual(before, system.digests())
+
     def test_restore_needs_consent(self):
         system, _ = self.prepared(('settings',), 10)
         self.expect(2, system.command.run('restore', 'latest'), '--yes')
