@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* What the newest verified restore of the component took per byte, plus its fixed share. */
+/* What the newest verified restore of the component took per byte, its fixed share included. */
 static bool measured_rate(const json_t *history, const char *component, double *bytes_per_ms)
 {
     for (size_t i = json_array_size(history); i > 0; i--) {
@@ -24,6 +24,7 @@ struct estimate estimate_restore(const json_t *history, const char *component, u
 {
     double rate = ESTIMATE_DEFAULT_RATE / 1000.0;
     struct estimate estimate = {.measured = measured_rate(history, component, &rate)};
-    estimate.ms = (int64_t)((double)size_bytes / rate) + 1;
+    double ms = (double)size_bytes / rate;
+    estimate.ms = ms < 1e15 ? (int64_t)ms + 1 : INT64_C(1000000000000000);
     return estimate;
 }
