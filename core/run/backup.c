@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "base/text.h"
 #include "run/backup_impl.h"
+#include "run/journal.h"
 #include "run/parallel.h"
 
 /* ---- which components, and what they are compared with ---- */
@@ -223,12 +224,42 @@ static json_t *job_json(const struct backup_job *job)
     return json;
 }
 
+/* What a restore has half put back is no state to fall back on: said, since somebody may want it.
+ */
+static int32_t warn_of_unfinished(struct backup *b, struct orch_error *err)
+{
+    CLEANUP_FREE const char **names = calloc(b->job_count + 1, sizeof(*names));
+    CLEANUP_FREE char *runs = NULL;
+    if (names == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a backup");
+    }
+    for (size_t i = 0; i < b->job_count; i++) {
+        names[i] = b->jobs[i].component->name;
+    }
+    struct orch_error why = ORCH_ERROR_INIT;
+    if (journal_unfinished(b->ctx->config, names, b->job_count, &runs, &why) != ORCH_OK) {
+        report_text(b->ctx->report, REPORT_WARNING, NULL, "%s", why.message);
+    } else if (runs[0] != 0) {
+        report_text(b->ctx->report, REPORT_WARNING, NULL,
+                    "a restore of these components did not finish (run %s): this set may hold what "
+                    "is only half restored",
+                    runs);
+    }
+    return ORCH_OK;
+}
+
 static int32_t start(struct backup *b, struct orch_error *err)
 {
     struct backup_result *result = b->result;
     int32_t rc = id_new(result->run_id, err);
     if (rc == ORCH_OK) {
         rc = choose_components(b, err);
+    }
+    for (size_t i = 0; rc == ORCH_OK && i < b->job_count; i++) {
+        rc = target_lock_shared(b->ctx->config, b->jobs[i].component->name, &b->locks, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = warn_of_unfinished(b, err);
     }
     if (rc == ORCH_OK) {
         rc = lease_take(b->ctx->repo, result->run_id, "backup", &b->lease, err);
@@ -330,6 +361,7 @@ int32_t backup_run(struct run_context *ctx, const struct backup_options *options
     writer_close(b.writer);
     index_close(b.index);
     set_list_free(&b.sets);
+    target_unlock_all(&b.locks);
     graph_free(b.graph);
     free(b.jobs);
     result->elapsed_ms = clock_monotonic_ms() - start_ms;

@@ -7,6 +7,7 @@
 #include "engine/runlog.h"
 #include "run/backup.h"
 #include "run/backup_job.h"
+#include "run/target_lock.h"
 
 struct backup {
     struct run_context *ctx;
@@ -21,6 +22,7 @@ struct backup {
     struct graph *graph;    /* of the components taken */
     struct backup_job *jobs;
     size_t job_count;
+    struct target_locks locks; /* shared: no restore of these meanwhile */
     struct set *set;
 };
 

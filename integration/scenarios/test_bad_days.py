@@ -1,4 +1,5 @@
 """Bad days: a wrong passphrase, a full disk, a server that goes away, Ctrl-C, a second restore at once."""
+import fcntl
 import os
 import signal
 import subprocess
@@ -94,6 +95,17 @@ class BadDays(Scenario):
         self.assertEqual(before, system.digests())
         self.expect(1, system.command.run('backup', env=full), 'No space')
 
+    def test_backup_and_restore_of_one_component_exclude_each_other(self):
+        system, _ = self.prepared(('settings', 'uploads'), 40)
+        self.expect(0, system.command.run('restore', 'latest', '--yes'))  # makes the lock files
+        with open(system.path('state/locks/settings')) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.expect(1, system.command.run('backup'), 'settings', 'is being restored')
+            self.expect(0, system.command.run('backup', 'uploads'))
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self.expect(1, system.command.run('restore', 'latest', '--yes'), 'settings', 'is being backed up')
+            self.expect(0, system.command.run('backup'))
+
     def test_latest_for_all_holds_all(self):
         system, before = self.prepared(('settings', 'uploads'), 40)
         self.expect(0, system.command.run('backup', 'settings'))
@@ -111,6 +123,7 @@ class BadDays(Scenario):
         system.command.run('restore', 'latest', '--yes', env={'ORCHESTRATE_CRASH_AT': 'restore-applied'})
         self.expect(4, system.command.run('restore', 'latest', '--yes'), '--resume', '--restart')
         self.expect(1, system.command.run('status'), '--resume')
+        self.expect(0, system.command.run('backup', 'settings'), 'half restored')
         self.expect(0, system.command.run('restore', 'latest', '--yes', '--resume'))
         self.expect(0, system.command.run('status'), 'All is well')
         self.assertEqual(before, system.digests())
