@@ -570,6 +570,8 @@ START_TEST(test_a_changed_configuration)
     runtest_reopen(&t);
     struct restore_options options = runtest_options();
     if (_i == 0) {
+        ASSERT_FAILS(restore(&options), ORCH_E_NOT_FOUND, err, "has no good part of new");
+        options.set = set;
         ASSERT_FAILS(restore(&options), ORCH_E_CONFIG, err, "holds component \"top\", which");
     } else {
         ASSERT_FAILS(restore(&options), ORCH_E_REFUSED, err,
