@@ -21,7 +21,7 @@ static int run_restore(struct cli *cli, const struct plan *plan, size_t first, s
     struct restore_step *steps = calloc(count, sizeof(*steps));
     if (steps == NULL) {
         (void)orch_fail(&err, ORCH_E_NOMEM, "no memory for a plan");
-        return cli_fail(cli, &err);
+        return output_fail(cli, &err, results);
     }
     for (size_t i = 0; i < count; i++) {
         const struct plan_step *from = &plan->steps[first + i];
@@ -43,7 +43,7 @@ static int run_restore(struct cli *cli, const struct plan *plan, size_t first, s
     };
     int code = EXIT_DONE;
     if (output_confirmation(cli, &options, &err) != ORCH_OK) {
-        code = cli_fail(cli, &err);
+        code = output_fail(cli, &err, results);
     } else {
         code = output_restore_into(cli, &options, results);
     }
@@ -68,7 +68,7 @@ static int run_verify(struct cli *cli, const struct plan *plan, const struct pla
     struct orch_error err = ORCH_ERROR_INIT;
     enum check_level level = CHECK_DATA;
     if (step->level != NULL && verify_level(step->level, &level, &err) != ORCH_OK) {
-        return cli_fail(cli, &err);
+        return output_fail(cli, &err, results);
     }
     return output_verify_into(cli, plan->set, level, results);
 }

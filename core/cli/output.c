@@ -55,6 +55,20 @@ static void emit(struct cli *cli, json_t *document, json_t *collect)
     }
 }
 
+int output_fail(struct cli *cli, const struct orch_error *err, json_t *collect)
+{
+    int code = cli_exit_code(err->code);
+    if (collect == NULL) {
+        return cli_fail(cli, err);
+    }
+    progress_end();
+    (void)fprintf(stderr, "orchestrate: %s\n", err->message);
+    (void)json_array_append_new(collect,
+                                json_pack("{s:{s:s, s:s}}", "error", "code",
+                                          orch_error_name(err->code), "message", err->message));
+    return code;
+}
+
 /* ---- backup ---- */
 
 static void print_backup_row(const json_t *c)
@@ -138,7 +152,7 @@ int output_backup_into(struct cli *cli, const struct backup_options *options, js
 {
     struct orch_error err = ORCH_ERROR_INIT;
     if (check_backup(cli, options, &err) != ORCH_OK) {
-        return cli_fail(cli, &err);
+        return output_fail(cli, &err, collect);
     }
     struct backup_result result;
     int32_t rc = backup_run(&cli->run, options, &result, &err);
@@ -321,7 +335,7 @@ int output_restore_into(struct cli *cli, struct restore_options *options, json_t
         if (result.document != NULL) {
             (void)fprintf(stderr, "orchestrate: %s\n", err.message);
         } else {
-            code = cli_fail(cli, &err);
+            code = output_fail(cli, &err, collect);
         }
     }
     restore_result_clear(&result);
@@ -337,7 +351,7 @@ int output_verify_into(struct cli *cli, const char *set, enum check_level level,
     int32_t rc = verify_run(&cli->run, set, level, &document, &err);
     progress_end();
     if (document == NULL) {
-        return cli_fail(cli, &err);
+        return output_fail(cli, &err, collect);
     }
     if (!cli->json) {
         char items[RENDER_TEXT], bytes[RENDER_TEXT], time[RENDER_TEXT];

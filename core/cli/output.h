@@ -15,6 +15,10 @@ int output_backup_into(struct cli *cli, const struct backup_options *options, js
 int output_restore_into(struct cli *cli, struct restore_options *options, json_t *collect);
 int output_verify_into(struct cli *cli, const char *set, enum check_level level, json_t *collect);
 
+/* An error in the place of a document: as cli_fail, but in a plan the results of earlier steps
+ * stay. */
+int output_fail(struct cli *cli, const struct orch_error *err, json_t *collect);
+
 /* Fills the confirmation of a restore: --yes, or a question at the terminal. ORCH_E_CONFIG when
  * there is neither. */
 int32_t output_confirmation(struct cli *cli, struct restore_options *options,

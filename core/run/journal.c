@@ -254,7 +254,8 @@ int32_t journal_resume(const struct config *config, const json_t *request, struc
     if (newest.run_id[0] == 0) {
         return orch_fail(err, ORCH_E_NOT_FOUND,
                          "there is no unfinished restore with the same set, components and targets "
-                         "to resume");
+                         "to resume; one that never began to change anything has left none: run it "
+                         "without --resume");
     }
     rc = journal_new(newest.path, newest.run_id, 0, out, err);
     if (rc != ORCH_OK) {
