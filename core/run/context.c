@@ -11,7 +11,7 @@
 
 bool context_cancelled(const struct run_context *ctx)
 {
-    return ctx->cancel != NULL && *ctx->cancel != 0;
+    return ctx->cancel != NULL && __atomic_load_n(ctx->cancel, __ATOMIC_RELAXED) != 0;
 }
 
 int32_t context_state_path(const struct config *config, const char *folder, const char *name,

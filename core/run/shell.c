@@ -60,7 +60,7 @@ static int32_t wait_for(pid_t pid, int64_t timeout_ms, const volatile int *cance
         if (poll(&poll_fd, 1, 100) > 0) {
             return ORCH_OK;
         }
-        if (cancel != NULL && *cancel != 0) {
+        if (cancel != NULL && __atomic_load_n(cancel, __ATOMIC_RELAXED) != 0) {
             return orch_fail(err, ORCH_E_CANCELLED, "the run was cancelled");
         }
         if (clock_monotonic_ms() >= end) {

@@ -378,7 +378,7 @@ static const char *cancel_at;
 static void cancel(struct runtest *where, const struct report_event *event)
 {
     if (event->text != NULL && strcmp(event->text, cancel_at) == 0) {
-        where->cancel = 1;
+        __atomic_store_n(&where->cancel, 1, __ATOMIC_RELAXED);
     }
 }
 

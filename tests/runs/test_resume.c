@@ -274,7 +274,7 @@ static void cancel_at_left(struct runtest *where, const struct report_event *eve
 {
     if (event->kind == REPORT_COMPONENT && strcmp(event->component, "left") == 0 &&
         strcmp(event->text, "restored and verified") == 0) {
-        where->cancel = 1;
+        __atomic_store_n(&where->cancel, 1, __ATOMIC_RELAXED);
     }
 }
 

@@ -132,7 +132,7 @@ static void *cancel_when_up(void *arg)
     struct canceller *c = arg;
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
     if (poll(&p, 1, 20000) == 1) {
-        c->cancel = 1;
+        __atomic_store_n(&c->cancel, 1, __ATOMIC_RELAXED);
     }
     return NULL;
 }
