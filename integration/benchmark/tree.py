@@ -93,11 +93,18 @@ class Borg(Restic):
                 'verify': 'borg check --verify-data %s' % self.repository}
 
 
+def put_away(work, path):
+    """Out of the way at once; what that costs is paid after the last measurement, not between two."""
+    if os.path.exists(path):
+        trash = work + '/trash'
+        os.makedirs(trash, exist_ok=True)
+        os.rename(path, '%s/%d' % (trash, len(os.listdir(trash))))
+
+
 def measure(table, tool, work, seed, first):
     commands = tool.commands()
     tool.reset()
     for phase in PHASES:
-        shutil.rmtree(work + '/out', ignore_errors=True)
         if phase == 'changed':
             mutate(work + '/tree', seed)
         table.run(tool.name, phase, commands[phase], env=tool.env())
@@ -109,8 +116,8 @@ def measure(table, tool, work, seed, first):
             print('  %s: restored tree %s' % (tool.name, 'identical' if same else 'DIFFERS'), file=sys.stderr)
             if not same:
                 sys.exit(1)
-    shutil.rmtree(work + '/out', ignore_errors=True)
-    shutil.rmtree(tool.repository, ignore_errors=True)
+    put_away(work, work + '/out')
+    put_away(work, tool.repository)
 
 
 def main():
@@ -139,6 +146,7 @@ def main():
     if options.output:
         with open(options.output, 'w') as file:
             file.write(text + '\n')
+    shutil.rmtree(work + '/trash', ignore_errors=True)
 
 
 if __name__ == '__main__':
