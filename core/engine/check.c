@@ -256,7 +256,9 @@ static int32_t choose_packs(struct check *check, struct orch_error *err)
 
 static int32_t check_content(struct check *check, struct orch_error *err)
 {
-    int32_t rc = index_open(check->repo, damaged_file, check, &check->index, err);
+    struct index_options options = {
+        .cache_dir = check->options->cache_dir, .damaged = damaged_file, .ctx = check};
+    int32_t rc = index_open(check->repo, &options, &check->index, err);
     if (rc == ORCH_OK) {
         rc = index_new(&check->bad, err);
     }

@@ -17,10 +17,10 @@ enum check_level {
 
 /* One finding. Names what is hurt as far as it can be told; NULL otherwise. */
 struct check_finding {
-    const char *file;      /* in the repository */
-    const char *set;       /* name of a set */
+    const char *file; /* in the repository */
+    const char *set;  /* name of a set */
     const char *component;
-    const char *object;    /* escaped for printing */
+    const char *object; /* escaped for printing */
     const char *problem;
 };
 
@@ -30,6 +30,7 @@ struct check_options {
                                    packs and segments no set needs are read */
     const char *const *packs;   /* zero-terminated; CHECK_DATA reads these packs alone; NULL: all */
     uint32_t jobs;              /* 0: one per core */
+    const char *cache_dir;      /* as in index_options */
     void (*finding)(void *ctx, const struct check_finding *finding);
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *ctx;

@@ -23,6 +23,7 @@ struct entry {
     uint32_t frame; /* in `frames`, or FRAME_* */
     uint32_t offset;
     uint32_t len;
+    uint32_t number; /* in its pack */
 };
 
 struct frame_entry {
@@ -43,7 +44,9 @@ struct index {
     struct frame_entry *frames;
     size_t frame_count, frame_capacity;
     struct index_pack *packs;
+    bool *shunned; /* of each pack */
     size_t pack_count, pack_capacity;
+    uint64_t places;
 };
 
 static int32_t no_memory(struct orch_error *err)
@@ -84,6 +87,7 @@ void index_close(struct index *index)
     free(index->slots);
     free(index->frames);
     free(index->packs);
+    free(index->shunned);
     free(index);
 }
 
@@ -116,7 +120,9 @@ int32_t index_copy(struct index *index, struct index **out, struct orch_error *e
     copy->frames = copy_array(index->frames, index->frame_count, sizeof(*index->frames), &good);
     copy->frame_count = copy->frame_capacity = index->frame_count;
     copy->packs = copy_array(index->packs, index->pack_count, sizeof(*index->packs), &good);
+    copy->shunned = copy_array(index->shunned, index->pack_count, sizeof(*index->shunned), &good);
     copy->pack_count = copy->pack_capacity = index->pack_count;
+    copy->places = index->places;
     (void)pthread_mutex_unlock(&index->lock);
     if (!good) {
         index_close(copy);
@@ -201,6 +207,8 @@ static void fill_location(const struct index *index, const struct frame_entry *f
     out->codec = frame->codec;
     out->offset = 0;
     out->len = frame->plain_len;
+    out->number = pack->first_place;
+    out->pack_number = frame->pack;
 }
 
 int32_t index_find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
@@ -213,6 +221,7 @@ int32_t index_find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
         fill_location(index, &index->frames[entry->frame], out);
         out->offset = entry->offset;
         out->len = entry->len;
+        out->number += entry->number;
         rc = ORCH_OK;
     }
     (void)pthread_mutex_unlock(&index->lock);
@@ -227,11 +236,18 @@ uint64_t index_chunks(struct index *index)
     return placed;
 }
 
+/* Nobody has it where it counts, and nobody is about to store it. */
+static bool is_free(const struct index *index, const struct entry *entry)
+{
+    return entry->frame == FRAME_FREE ||
+           (entry->frame < FRAMES_MAX && index->shunned[index->frames[entry->frame].pack]);
+}
+
 bool index_knows(struct index *index, const uint8_t id[CHUNK_ID_BYTES])
 {
     (void)pthread_mutex_lock(&index->lock);
     const struct entry *entry = lookup(index, id);
-    bool known = entry != NULL && entry->frame != FRAME_FREE;
+    bool known = entry != NULL && !is_free(index, entry);
     (void)pthread_mutex_unlock(&index->lock);
     return known;
 }
@@ -242,7 +258,7 @@ int32_t index_claim(struct index *index, const uint8_t id[CHUNK_ID_BYTES], bool 
     int32_t rc = ORCH_OK;
     (void)pthread_mutex_lock(&index->lock);
     struct entry *entry = lookup(index, id);
-    *claimed = entry == NULL || entry->frame == FRAME_FREE;
+    *claimed = entry == NULL || is_free(index, entry);
     if (entry == NULL && (entry = insert(index, id)) == NULL) {
         rc = no_memory(err);
     } else if (*claimed) {
@@ -283,6 +299,11 @@ static bool grow_packs(struct index *index, size_t frames)
             return false;
         }
         index->packs = grown;
+        bool *shunned = reallocarray(index->shunned, wanted, sizeof(*shunned));
+        if (shunned == NULL) {
+            return false;
+        }
+        index->shunned = shunned;
         index->pack_capacity = wanted;
     }
     return true;
@@ -292,20 +313,24 @@ static bool add_chunks(struct index *index, const struct pack_table *table,
                        const struct pack_frame *frame, uint32_t frame_number)
 {
     uint32_t offset = 0;
+    struct index_pack *pack = &index->packs[index->pack_count - 1];
     for (uint32_t i = 0; i < frame->chunk_count; i++) {
         const struct pack_chunk *chunk = &table->chunks[frame->first_chunk + i];
         struct entry *entry = lookup(index, chunk->id);
         if (entry == NULL && (entry = insert(index, chunk->id)) == NULL) {
             return false;
         }
-        if (entry->frame >= FRAMES_MAX) {
+        if (entry->frame >= FRAMES_MAX || is_free(index, entry)) {
+            index->placed += entry->frame >= FRAMES_MAX;
             entry->frame = frame_number;
             entry->offset = offset;
             entry->len = chunk->len;
-            index->placed++;
+            entry->number = (uint32_t)pack->chunk_count;
         }
         offset += chunk->len;
+        pack->chunk_count++;
     }
+    pack->plain_bytes += frame->plain_len;
     return true;
 }
 
@@ -320,6 +345,11 @@ int32_t index_add_pack(struct index *index, const struct pack_table *table, stru
         pack->size_bytes = table->size_bytes;
         pack->first_frame = index->frame_count;
         pack->frame_count = table->frame_count;
+        pack->first_place = index->places;
+        pack->chunk_count = 0;
+        pack->plain_bytes = 0;
+        pack->gone = false;
+        index->shunned[index->pack_count] = false;
         index->pack_count++;
     }
     for (size_t i = 0; good && i < table->frame_count; i++) {
@@ -334,8 +364,51 @@ int32_t index_add_pack(struct index *index, const struct pack_table *table, stru
         good = add_chunks(index, table, frame, (uint32_t)index->frame_count);
         index->frame_count++;
     }
+    if (good) {
+        index->places += index->packs[index->pack_count - 1].chunk_count;
+    }
     (void)pthread_mutex_unlock(&index->lock);
     return good ? ORCH_OK : no_memory(err);
+}
+
+int32_t index_add_segment(struct index *index, const char *name, const struct pack_table *tables,
+                          size_t count, struct orch_error *err)
+{
+    (void)index;
+    (void)name;
+    (void)tables;
+    (void)count;
+    (void)err;
+    return ORCH_OK;
+}
+
+int32_t index_shun(struct index *index, const uint8_t (*packs)[PACK_ID_BYTES], size_t count,
+                   struct orch_error *err)
+{
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        size_t number = index_pack_find(index, packs[i]);
+        if (number != SIZE_MAX) {
+            index->shunned[number] = true;
+        }
+    }
+    return ORCH_OK;
+}
+
+bool index_shunned(struct index *index, size_t pack_number)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    bool shunned = pack_number < index->pack_count && index->shunned[pack_number];
+    (void)pthread_mutex_unlock(&index->lock);
+    return shunned;
+}
+
+uint64_t index_places(struct index *index)
+{
+    (void)pthread_mutex_lock(&index->lock);
+    uint64_t places = index->places;
+    (void)pthread_mutex_unlock(&index->lock);
+    return places;
 }
 
 size_t index_pack_count(struct index *index)

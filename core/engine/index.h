@@ -21,15 +21,37 @@ struct chunk_location {
     uint32_t offset;       /* of the chunk in the plain frame */
     uint32_t len;          /* of the chunk */
     uint32_t codec;        /* CODEC_* */
+    uint64_t number; /* of this place among all of the index: below index_places(). For bitmaps. */
+    size_t pack_number; /* as of index_pack_at() */
 };
 
-/* Loads all segments. `damaged` as in set_list_load. */
-int32_t index_open(struct repo *repo,
-                   void (*damaged)(void *ctx, const char *name, const struct orch_error *why),
-                   void *ctx, struct index **out, struct orch_error *err) ORCH_CHECKED;
-void index_close(struct index *index);
+struct index_options {
+    /* Folder of memory-mapped caches, one for each repository (mode 0700, made when missing). NULL,
+     * or one that cannot be used (a warning says so): a cache of its own, gone with the index. */
+    const char *cache_dir;
+    /* Lists packs/ too: a pack that is missing or has another length than the segments say is as
+     * good as shunned. For writers: what was lost is stored again. */
+    bool check_packs;
+    /* As in set_list_load. May be NULL: then a damaged segment fails the call. */
+    void (*damaged)(void *ctx, const char *name, const struct orch_error *why);
+    void *ctx;
+};
 
-/* Thread-safe. ORCH_E_NOT_FOUND (without a message) when the chunk is not in the repository. */
+/*
+ * Brings the cache in step with the segments that the repository has now, and opens it. What other
+ * processes add to the cache later is not seen before index_refresh(). Several processes may have
+ * the same cache open. `options` NULL: none of them. Read the marks *before*
+ * (docs/prune-protocol.md).
+ */
+int32_t index_open(struct repo *repo, const struct index_options *options, struct index **out,
+                   struct orch_error *err) ORCH_CHECKED;
+void index_close(struct index *index);
+/* In step with the repository again. Numbers of packs and places stay what they were. */
+int32_t index_refresh(struct index *index, struct orch_error *err) ORCH_CHECKED;
+
+/* Thread-safe. ORCH_E_NOT_FOUND (without a message) when the chunk is not in the repository. Of
+ * several places of a chunk: the first in a pack that is not shunned, else one in a shunned pack.
+ */
 int32_t index_find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
                    struct chunk_location *out) ORCH_CHECKED;
 uint64_t index_chunks(struct index *index);
@@ -48,13 +70,22 @@ int32_t index_copy(struct index *index, struct index **out, struct orch_error *e
  */
 int32_t index_claim(struct index *index, const uint8_t id[CHUNK_ID_BYTES], bool *claimed,
                     struct orch_error *err) ORCH_CHECKED;
-/* Is it in the repository, or claimed? */
+/* Shunned packs do not count here and for index_claim(): what only they hold is stored again. A
+ * pack that the index does not know is remembered too. */
+int32_t index_shun(struct index *index, const uint8_t (*packs)[PACK_ID_BYTES], size_t count,
+                   struct orch_error *err) ORCH_CHECKED;
+bool index_shunned(struct index *index, size_t pack_number);
+/* Is it in the repository (not only in shunned packs), or claimed? */
 bool index_knows(struct index *index, const uint8_t id[CHUNK_ID_BYTES]);
 /* Claims whose chunks were never added become free again: their writer failed. */
 void index_release_claims(struct index *index);
-/* Adds the chunks of a pack; one that has a place already keeps it. Copies what it needs. */
+/* Adds the chunks of a pack that this process has stored. Copies what it needs. */
 int32_t index_add_pack(struct index *index, const struct pack_table *table,
                        struct orch_error *err) ORCH_CHECKED;
+/* A segment that this process has stored names these packs, all added before: they move from memory
+ * to the cache. */
+int32_t index_add_segment(struct index *index, const char *name, const struct pack_table *tables,
+                          size_t count, struct orch_error *err) ORCH_CHECKED;
 
 /* The packs of an index, from 0, in the order in which they were added. A frame's `chunk_count` and
  * `first_chunk` are not kept. */
@@ -64,8 +95,14 @@ struct index_pack {
     uint64_t size_bytes;
     uint64_t first_frame;
     uint64_t frame_count;
+    uint64_t first_place; /* the number of its first chunk's place; the others follow */
+    uint64_t chunk_count;
+    uint64_t plain_bytes; /* of all its frames */
+    bool gone;            /* no segment names it any more: the number stays and means nothing */
 };
 size_t index_pack_count(struct index *index);
+/* All place numbers are below this. */
+uint64_t index_places(struct index *index);
 /* false past the end. */
 bool index_pack_at(struct index *index, size_t number, struct index_pack *out);
 /* The number of the pack with this id, or SIZE_MAX. */

@@ -339,12 +339,20 @@ static int32_t load_round(struct loader *loader, const struct names *names, stru
     return ORCH_OK;
 }
 
-int32_t index_open(struct repo *repo,
-                   void (*damaged)(void *ctx, const char *name, const struct orch_error *why),
-                   void *ctx, struct index **out, struct orch_error *err)
+int32_t index_refresh(struct index *index, struct orch_error *err)
 {
+    (void)index;
+    (void)err;
+    return ORCH_OK;
+}
+
+int32_t index_open(struct repo *repo, const struct index_options *options, struct index **out,
+                   struct orch_error *err)
+{
+    static const struct index_options defaults;
     struct names names = {0};
-    struct loader loader = {.repo = repo, .damaged = damaged, .ctx = ctx};
+    options = options == NULL ? &defaults : options;
+    struct loader loader = {.repo = repo, .damaged = options->damaged, .ctx = options->ctx};
     struct orch_error own = ORCH_ERROR_INIT;
     err = err == NULL ? &own : err;
     int32_t rc = storage_list(repo_storage(repo), "index", collect, &names, err);

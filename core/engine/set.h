@@ -27,7 +27,8 @@ struct set {
     char label[128];
     enum set_state state;
     char run_id[ID_TEXT];
-    char base[ID_TEXT]; /* set that an incremental was compared with, or "" */
+    char lease[ID_TEXT]; /* under which it was written, or "": see docs/prune-protocol.md */
+    char base[ID_TEXT];  /* set that an incremental was compared with, or "" */
     char host[256];
     char program_version[32];
     int64_t started_ns, finished_ns;
@@ -41,8 +42,8 @@ int32_t set_store(struct repo *repo, struct set *set, struct orch_error *err) OR
 void set_free(struct set *set);
 void set_cleanup(struct set **slot);
 
-/* All sets, newest first (by name, then id). A damaged manifest is not in the list; its file name
- * and error go to `damaged` (NULL: the first one fails the call). */
+/* All valid sets (docs/prune-protocol.md), newest first (by name, then id). A damaged manifest is
+ * not in the list; its file name and error go to `damaged` (NULL: the first one fails the call). */
 struct set_list {
     struct set **sets;
     size_t count;

@@ -274,7 +274,8 @@ static void index_damaged(void *ctx, const char *name, const struct orch_error *
 int32_t context_open_index(const struct run_context *ctx, struct index **out,
                            struct orch_error *err)
 {
-    return index_open(ctx->repo, index_damaged, (void *)(uintptr_t)ctx, out, err);
+    struct index_options options = {.damaged = index_damaged, .ctx = (void *)(uintptr_t)ctx};
+    return index_open(ctx->repo, &options, out, err);
 }
 
 static int32_t describe_copy(const struct plugin_info *info, struct plugin_info **out,

@@ -140,7 +140,7 @@ static void read_back(struct repo *repo, const struct part *part, const char *wh
     struct orch_event event;
     uint64_t bytes = 0;
     struct lap lap = lap_start();
-    et_ok(index_open(repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(repo, NULL, &index, &err), err);
     et_ok(content_open(repo, index, part, 0, &reader, &err), err);
     do {
         et_ok(content_next(reader, &event, &err), err);

@@ -160,7 +160,7 @@ void et_backup(struct repo *repo, const struct writer_options *options, const st
     struct index *index = NULL;
     struct writer *writer = NULL;
     struct part_writer *part = NULL;
-    et_ok(index_open(repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(repo, NULL, &index, &err), err);
     et_ok(writer_open(repo, index, options == NULL ? &none : options, &writer, &err), err);
     et_ok(part_writer_open(writer, earlier, &part, &err), err);
     feed(part, ctx);

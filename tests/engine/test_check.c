@@ -164,7 +164,7 @@ static int32_t read_part(struct world *w, const struct part *part, uint64_t seed
     struct orch_event event = {0};
     uint8_t *expected = malloc(200000);
     size_t at = 0;
-    int32_t rc = index_open(w->r.repo, NULL, NULL, &index, &err);
+    int32_t rc = index_open(w->r.repo, NULL, &index, &err);
     if (rc == ORCH_OK) {
         rc = content_open(w->r.repo, index, part, 0, &reader, &err);
     }
@@ -294,7 +294,7 @@ START_TEST(the_hurt_are_named)
     char hex[33];
     size_t shared = 0, hurt = 0;
     world_make(w, true);
-    et_ok(index_open(w->r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(w->r.repo, NULL, &index, &err), err);
     for (size_t p = 0; index_pack_at(index, p, &pack); p++) {
         for (uint64_t f = 0; index_frame_at(index, &pack, f, &place); f++) {
             hex_encode(place.pack, 16, hex);

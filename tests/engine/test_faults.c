@@ -62,7 +62,7 @@ static int32_t backup(struct repo *repo, uint64_t seed, struct part *out, struct
     struct writer *writer = NULL;
     struct part_writer *part = NULL;
     memset(out, 0, sizeof(*out));
-    int32_t rc = index_open(repo, NULL, NULL, &index, err);
+    int32_t rc = index_open(repo, NULL, &index, err);
     if (rc == ORCH_OK) {
         rc = writer_open(repo, index, &options, &writer, err);
     }
@@ -149,7 +149,7 @@ START_TEST(failing_reads)
         char fault[32];
         uint64_t bytes = 0;
         reopen(&r, NULL);
-        et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+        et_ok(index_open(r.repo, NULL, &index, &err), err);
         (void)snprintf(fault, sizeof(fault), "eio-get:%d", n + 3);
         reopen(&r, fault);
         int32_t rc = content_open(r.repo, index, &part, 0, &reader, &err);

@@ -130,7 +130,9 @@ START_TEST(segments_last_and_damage_is_seen)
     make_table(&tables[1], 200, 3);
     et_ok(segment_store(r.repo, &tables[0], 1, NULL, 0, names[0], &err), err);
     et_ok(segment_store(r.repo, &tables[1], 1, NULL, 0, names[1], &err), err);
-    et_ok(index_open(r.repo, damaged, &told, &index, &err), err);
+    et_ok(
+        index_open(r.repo, &(struct index_options){.damaged = damaged, .ctx = &told}, &index, &err),
+        err);
     ck_assert_uint_eq(index_chunks(index), 24);
     ck_assert_int_eq(told.count, 0);
     index_close(index);
@@ -138,7 +140,9 @@ START_TEST(segments_last_and_damage_is_seen)
     for (size_t i = 0; i < file.len; i++) {
         told.count = 0;
         et_flip(&r, names[0], i, i % 8);
-        et_ok(index_open(r.repo, damaged, &told, &index, &err), err);
+        et_ok(index_open(r.repo, &(struct index_options){.damaged = damaged, .ctx = &told}, &index,
+                         &err),
+              err);
         ck_assert_int_eq(told.count, 1);
         ck_assert_str_eq(told.name, names[0]);
         ck_assert_uint_eq(index_chunks(index), 12);
@@ -146,7 +150,7 @@ START_TEST(segments_last_and_damage_is_seen)
         et_flip(&r, names[0], i, i % 8);
     }
     et_ok(storage_put(r.storage, names[0], "", 0, 0, &err), err);
-    ck_assert_int_eq(index_open(r.repo, NULL, NULL, &index, &err), ORCH_E_CORRUPT);
+    ck_assert_int_eq(index_open(r.repo, NULL, &index, &err), ORCH_E_CORRUPT);
     ck_assert_ptr_nonnull(strstr(err.message, names[0]));
     buffer_free(&file);
     pack_table_clear(&tables[0]);
@@ -171,7 +175,7 @@ START_TEST(a_superseded_segment_is_not_read)
         ck_assert_int_eq(hex_decode(names[i] + 6, 64, old[i], 32), ORCH_OK);
     }
     et_ok(segment_store(r.repo, &tables[1], 1, old, 2, NULL, &err), err);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     ck_assert_uint_eq(index_chunks(index), 12);
     ck_assert_uint_eq(index_pack_find(index, tables[0].id), SIZE_MAX);
     ck_assert_uint_eq(index_pack_find(index, tables[1].id), 0);

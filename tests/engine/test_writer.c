@@ -155,7 +155,7 @@ static void compare_items(struct repo *repo, const struct part *part, const stru
     struct index *index = NULL;
     struct content_reader *reader = NULL;
     struct orch_event event;
-    et_ok(index_open(repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(repo, NULL, &index, &err), err);
     et_ok(content_open(repo, index, part, 0, &reader, &err), err);
     for (size_t i = 0; i < items->count; i++) {
         const struct item *item = &items->items[i];
@@ -404,7 +404,7 @@ static void compare_records(struct repo *repo, const struct part *part,
     struct index *index = NULL;
     struct content_reader *reader = NULL;
     struct orch_event event;
-    et_ok(index_open(repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(repo, NULL, &index, &err), err);
     et_ok(content_open(repo, index, part, 0, &reader, &err), err);
     for (size_t i = 0; i < source->count; i++) {
         uint8_t *key = NULL;
@@ -500,7 +500,7 @@ START_TEST(a_huge_value_in_flat_memory)
     uint64_t bytes = 0;
     et_repo_make(&r, true);
     et_backup(r.repo, &options, NULL, feed_huge, piece, &part);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     et_ok(content_open(r.repo, index, &part, 0, &reader, &err), err);
     do {
         et_ok(content_next(reader, &event, &err), err);
@@ -599,7 +599,7 @@ START_TEST(a_bad_stream_is_refused)
     struct orch_error err = ORCH_ERROR_INIT;
     struct writer_options options = {.codec = CODEC_ZSTD};
     et_repo_make(&r, true);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     et_ok(writer_open(r.repo, index, &options, &writer, &err), err);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct part_writer *part = NULL;
@@ -660,7 +660,7 @@ START_TEST(components_side_by_side_share_chunks)
     struct items shared = items_make(40, 9);
     uint64_t fresh = 0;
     et_repo_make(&r, true);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     et_ok(writer_open(r.repo, index, &options, &writer, &err), err);
     for (size_t i = 0; i < 6; i++) {
         sides[i].writer = writer;
@@ -709,7 +709,7 @@ START_TEST(giving_up_hurts_nobody)
     struct items items = items_make(8, 11);
     struct side side = {.items = &items};
     et_repo_make(&r, true);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     et_ok(writer_open(r.repo, index, &options, &writer, &err), err);
     et_ok(part_writer_open(writer, NULL, &first, &err), err);
     put_item(first, &items.items[3], 0); /* small: stays in an open frame */
@@ -722,7 +722,7 @@ START_TEST(giving_up_hurts_nobody)
     index_close(index);
 
     struct items more = items_make(32, 12);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     et_ok(writer_open(r.repo, index, &options, &writer, &err), err);
     et_ok(part_writer_open(writer, NULL, &first, &err), err);
     feed_items(first, &more);
@@ -735,7 +735,7 @@ START_TEST(giving_up_hurts_nobody)
     /* In the same process, with the same index, what was given up is stored again. */
     struct items third = items_make(32, 13);
     index_close(index);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     et_ok(writer_open(r.repo, index, &options, &writer, &err), err);
     et_ok(part_writer_open(writer, NULL, &first, &err), err);
     feed_items(first, &third);
@@ -770,7 +770,7 @@ START_TEST(earlier_entries)
     struct orch_error err = ORCH_ERROR_INIT;
     et_repo_make(&r, true);
     et_backup(r.repo, NULL, NULL, feed_items, &items, &part);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     /* The tokens say 1,000 ns: good when the freeze was more than two seconds later. */
     static const int64_t frozen[] = {2000000000, 2000001000, 2000001001};
     for (size_t i = 0; i < 3; i++) {
@@ -798,7 +798,7 @@ START_TEST(earlier_entries)
     index_close(empty);
     index_close(index);
     struct buffer out = BUFFER_INIT;
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     ck_assert_int_eq(content_read_object(r.repo, index, &part, "nothing", 7, 10, &out, &err),
                      ORCH_E_NOT_FOUND);
     ck_assert_int_eq(content_read_object(r.repo, index, &part, "a", 1, 10, &out, &err),
@@ -827,7 +827,7 @@ START_TEST(a_wrong_digest_is_told)
     struct orch_error err = ORCH_ERROR_INIT;
     et_repo_make(&r, true);
     et_backup(r.repo, NULL, NULL, feed_items, &items, &part);
-    et_ok(index_open(r.repo, NULL, NULL, &index, &err), err);
+    et_ok(index_open(r.repo, NULL, &index, &err), err);
     part.content.digest[5] ^= 1;
     et_ok(content_open(r.repo, index, &part, 0, &reader, &err), err);
     int32_t rc = ORCH_OK;
