@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/output.h"
+#include "cli/proofs.h"
 #include "cli/render.h"
 
 struct filter {
@@ -20,8 +21,9 @@ static bool passes(const struct filter *f, const struct set *set, int64_t now_ns
            (f->max_age_ms == 0 || now_ns - set->started_ns <= f->max_age_ms * 1000000);
 }
 
-static void print_set(const struct set *set, int64_t now_ns)
+static void print_set(const struct set *set, const struct proof *proof, int64_t now_ns)
 {
+    char verified[PROOFS_TEXT];
     char size[RENDER_TEXT], age[RENDER_TEXT], items[RENDER_TEXT];
     uint64_t bytes = 0, count = 0;
     size_t good = 0;
@@ -30,10 +32,11 @@ static void print_set(const struct set *set, int64_t now_ns)
         count += set->components[i].items;
         good += set->components[i].good;
     }
-    (void)printf("%-18s %.8s  %-11s %-9s %zu of %zu %12s items %9s  %-16s %s\n", set->name, set->id,
-                 set->type, set->state == SET_COMPLETED ? "completed" : "PARTIAL", good,
+    (void)printf("%-18s %.8s  %-11s %-9s %zu of %zu %12s items %9s  %-16s %-30s %s\n", set->name,
+                 set->id, set->type, set->state == SET_COMPLETED ? "completed" : "PARTIAL", good,
                  set->component_count, render_count(count, items), render_size(bytes, size),
-                 render_age(set->started_ns, now_ns, age), set->label);
+                 render_age(set->started_ns, now_ns, age), proofs_text(proof, now_ns, verified),
+                 set->label);
 }
 
 static void on_damaged(void *ctx, const char *name, const struct orch_error *why)
@@ -71,9 +74,13 @@ static int run(struct cli *cli)
         if (!passes(&filter, sets.sets[i], now_ns)) {
             continue;
         }
-        (void)json_array_append_new(list, output_set_json(sets.sets[i]));
+        struct proof proof;
+        bool proven = proofs_find(cli, sets.sets[i], &proof);
+        json_t *json = output_set_json(sets.sets[i]);
+        (void)json_object_set_new(json, "verified", proofs_json(proven ? &proof : NULL));
+        (void)json_array_append_new(list, json);
         if (!cli->json) {
-            print_set(sets.sets[i], now_ns);
+            print_set(sets.sets[i], proven ? &proof : NULL, now_ns);
         }
     }
     if (cli->json) {

@@ -4,8 +4,18 @@
 
 #include "base/clock.h"
 #include "cli/output.h"
+#include "cli/proofs.h"
 #include "cli/render.h"
 #include "engine/content.h"
+
+static json_t *stats_json(const struct part_stats *stats)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "items_read", (json_int_t)stats->items_read,
+                     "items_unchanged", (json_int_t)stats->items_unchanged, "bytes_read",
+                     (json_int_t)stats->bytes_read, "bytes_reused", (json_int_t)stats->bytes_reused,
+                     "bytes_new", (json_int_t)stats->bytes_new, "bytes_stored",
+                     (json_int_t)stats->bytes_stored);
+}
 
 static json_t *part_json(const struct part *part)
 {
@@ -21,13 +31,7 @@ static json_t *part_json(const struct part *part)
         part->source_version, "objects", (json_int_t)part->content.objects, "object_bytes",
         (json_int_t)part->content.object_bytes, "records", (json_int_t)part->content.records,
         "record_bytes", (json_int_t)part->content.record_bytes, "digest", digest, "facts", facts);
-    json_t *stats = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I}", "items_read", (json_int_t)part->stats.items_read,
-        "items_unchanged", (json_int_t)part->stats.items_unchanged, "bytes_read",
-        (json_int_t)part->stats.bytes_read, "bytes_reused", (json_int_t)part->stats.bytes_reused,
-        "bytes_new", (json_int_t)part->stats.bytes_new, "bytes_stored",
-        (json_int_t)part->stats.bytes_stored);
-    (void)json_object_set_new(json, "stats", stats);
+    (void)json_object_set_new(json, "stats", stats_json(&part->stats));
     return json;
 }
 
@@ -51,8 +55,9 @@ static void print_part(const struct part *part)
                  render_size(s->bytes_reused, c));
 }
 
-static void print_set(const struct set *set)
+static void print_set(const struct set *set, const struct proof *proof)
 {
+    char verified[PROOFS_TEXT];
     char started[21], took[RENDER_TEXT], skew[RENDER_TEXT];
     clock_iso(set->started_ns, started);
     (void)printf("Set %s  %s\n", set->name, set->id);
@@ -61,7 +66,8 @@ static void print_set(const struct set *set)
                  set->label[0] == 0 ? "" : ", label ", set->label, set->host, started,
                  render_duration((set->finished_ns - set->started_ns) / 1000000, took),
                  set->program_version);
-    (void)printf("  freeze skew %s\n", render_duration(set->skew_ns / 1000000, skew));
+    (void)printf("  freeze skew %s; %s\n", render_duration(set->skew_ns / 1000000, skew),
+                 proofs_text(proof, clock_wall_ns(), verified));
     for (size_t i = 0; i < set->component_count; i++) {
         if (!set->components[i].good) {
             (void)printf("\n  %s FAILED: %s\n", set->components[i].name, set->components[i].error);
@@ -105,32 +111,73 @@ static int32_t print_items(struct cli *cli, const struct set *set, const char *c
     return rc;
 }
 
-static int32_t show(struct cli *cli, const struct set *set, struct orch_error *err)
+/* Adds what one part read and stored to the totals of its set. */
+static void add_stats(struct part_stats *total, const struct part_stats *stats)
 {
-    json_t *parts = json_array();
+    total->items_read += stats->items_read;
+    total->items_unchanged += stats->items_unchanged;
+    total->bytes_read += stats->bytes_read;
+    total->bytes_reused += stats->bytes_reused;
+    total->bytes_new += stats->bytes_new;
+    total->bytes_stored += stats->bytes_stored;
+}
+
+static void print_total(const struct part_stats *s)
+{
+    char a[RENDER_TEXT], b[RENDER_TEXT], c[RENDER_TEXT];
+    (void)printf("\n  In all: read %s items, %s; %s items unchanged and not read;\n",
+                 render_count(s->items_read, a), render_size(s->bytes_read, b),
+                 render_count(s->items_unchanged, c));
+    (void)printf("          stored %s new, %s after compression; %s reused\n",
+                 render_size(s->bytes_new, a), render_size(s->bytes_stored, b),
+                 render_size(s->bytes_reused, c));
+}
+
+/* The set's parts, printed or gathered in `parts`; what they add up to in `total`. */
+static int32_t show_parts(struct cli *cli, const struct set *set, json_t *parts,
+                          struct part_stats *total, struct orch_error *err)
+{
     int32_t rc = ORCH_OK;
-    if (!cli->json) {
-        print_set(set);
-    }
     for (size_t i = 0; rc == ORCH_OK && i < set->component_count; i++) {
         CLEANUP(part_cleanup) struct part *part = NULL;
         if (!set->components[i].good) {
             continue;
         }
         rc = part_load(cli->run.repo, set->components[i].part, &part, err);
-        if (rc == ORCH_OK && cli->json) {
+        if (rc != ORCH_OK) {
+            break;
+        }
+        add_stats(total, &part->stats);
+        if (cli->json) {
             (void)json_array_append_new(parts, part_json(part));
-        } else if (rc == ORCH_OK) {
-            print_part(part);
-            if (cli_has(cli, "facts")) {
-                (void)printf("    facts       %s\n", part->facts_json);
-            }
+            continue;
+        }
+        print_part(part);
+        if (cli_has(cli, "facts")) {
+            (void)printf("    facts       %s\n", part->facts_json);
         }
     }
+    return rc;
+}
+
+static int32_t show(struct cli *cli, const struct set *set, struct orch_error *err)
+{
+    json_t *parts = json_array();
+    struct part_stats total = {0};
+    struct proof proof;
+    bool proven = proofs_find(cli, set, &proof);
+    if (!cli->json) {
+        print_set(set, proven ? &proof : NULL);
+    }
+    int32_t rc = show_parts(cli, set, parts, &total, err);
     if (rc == ORCH_OK && cli->json) {
         json_t *document = output_set_json(set);
+        (void)json_object_set_new(document, "verified", proofs_json(proven ? &proof : NULL));
+        (void)json_object_set_new(document, "stats", stats_json(&total));
         (void)json_object_set(document, "parts", parts);
         cli_print_json(cli, document);
+    } else if (rc == ORCH_OK) {
+        print_total(&total);
     }
     json_decref(parts);
     return rc;

@@ -25,7 +25,9 @@ const struct cli_command cmd_verify = {
                "  index     and every chunk they need is known, and its pack has its length\n"
                "  data      and every byte is read back, opened, and its chunk's id is right\n\n"
                "Each problem is told with the file, and the sets, components and objects it hurts. "
-               "Exit code 1 if any.",
+               "Exit code 1 if any hurts\nwhat was asked for: SET, or anything at all. What "
+               "was verified is recorded; list and show tell of it, and\nprune never removes "
+               "the newest set that verified at level data.",
     .flags = flags,
     .max_arguments = 1,
     .needs = CLI_NEEDS_REPOSITORY,

@@ -368,6 +368,10 @@ int output_verify_into(struct cli *cli, const char *set, enum check_level level,
             render_size((uint64_t)json_integer_value(json_object_get(document, "bytes_read")),
                         bytes),
             render_duration(json_integer_value(json_object_get(document, "elapsed_ms")), time));
+        if (rc == ORCH_OK && json_integer_value(json_object_get(document, "elsewhere_count")) > 0) {
+            (void)printf("The set is whole, but other things in the repository are damaged; see "
+                         "orchestrate verify\n");
+        }
     }
     emit(cli, document, collect);
     if (rc != ORCH_OK) {

@@ -88,7 +88,7 @@ static int32_t each_part(void *ctx, const char *name, const struct storage_stat 
     return ORCH_OK;
 }
 
-/* Documents of runs and leases: a lease may go away while it is looked at. */
+/* Documents of runs, leases and the like: a lease may go away while it is looked at. */
 static int32_t each_control(void *ctx, const char *name, const struct storage_stat *stat,
                             struct orch_error *err)
 {
@@ -118,9 +118,9 @@ static int32_t check_documents(struct check *check, struct orch_error *err)
     struct storage *storage = repo_storage(check->repo);
     rc = storage_list(storage, "parts", each_part, check, err);
     if (rc == ORCH_OK && check->options->level == CHECK_DATA) {
-        rc = storage_list(storage, "runs", each_control, check, err);
-        if (rc == ORCH_OK) {
-            rc = storage_list(storage, "leases", each_control, check, err);
+        static const char *const folders[] = {"runs", "leases", "marks", "lapsed", "proofs"};
+        for (size_t i = 0; rc == ORCH_OK && i < sizeof(folders) / sizeof(folders[0]); i++) {
+            rc = storage_list(storage, folders[i], each_control, check, err);
         }
     }
     return rc;

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "engine/check.h"
+#include "engine/proof.h"
 #include "run/backup_impl.h"
 
-struct proof {
+/* What was written is read back. */
+struct reading {
     struct backup *backup;
     const char *const *packs; /* these must be whole; NULL: what the set needs must be */
     uint64_t failures;
@@ -19,35 +21,35 @@ struct proof {
 
 /* Damage that lies elsewhere in the repository is told, but does not keep the next set from being
  * taken. What it hurts of the set at hand is a finding of its own, which names the set. */
-static bool concerns_us(const struct proof *proof, const struct check_finding *finding)
+static bool concerns_us(const struct reading *back, const struct check_finding *finding)
 {
-    if (proof->packs == NULL) {
+    if (back->packs == NULL) {
         return finding->set != NULL;
     }
-    for (size_t i = 0; finding->file != NULL && proof->packs[i] != NULL; i++) {
-        if (strcmp(proof->packs[i], finding->file) == 0) {
+    for (size_t i = 0; finding->file != NULL && back->packs[i] != NULL; i++) {
+        if (strcmp(back->packs[i], finding->file) == 0) {
             return true;
         }
     }
     return false;
 }
 
-static void proof_finding(void *ctx, const struct check_finding *finding)
+static void read_finding(void *ctx, const struct check_finding *finding)
 {
-    struct proof *proof = ctx;
-    if (!concerns_us(proof, finding)) {
-        if (proof->packs == NULL) { /* the reading of packs has seen the same: once is enough */
-            report_text(proof->backup->ctx->report, REPORT_WARNING, NULL,
+    struct reading *back = ctx;
+    if (!concerns_us(back, finding)) {
+        if (back->packs == NULL) { /* the reading of packs has seen the same: once is enough */
+            report_text(back->backup->ctx->report, REPORT_WARNING, NULL,
                         "damage elsewhere in the repository: %s: %s; run \"orchestrate verify\"",
                         finding->file == NULL ? "repository" : finding->file, finding->problem);
         }
         return;
     }
-    proof->failures++;
-    report_text(proof->backup->ctx->report, REPORT_FAILURE, finding->component, "%s: %s",
+    back->failures++;
+    report_text(back->backup->ctx->report, REPORT_FAILURE, finding->component, "%s: %s",
                 finding->file == NULL ? "repository" : finding->file, finding->problem);
-    if (proof->first[0] == 0) {
-        (void)snprintf(proof->first, sizeof(proof->first), "%.200s: %.700s",
+    if (back->first[0] == 0) {
+        (void)snprintf(back->first, sizeof(back->first), "%.200s: %.700s",
                        finding->file == NULL ? "repository" : finding->file, finding->problem);
     }
 }
@@ -55,20 +57,20 @@ static void proof_finding(void *ctx, const struct check_finding *finding)
 static int32_t prove(struct backup *b, enum check_level level, const char *const *sets,
                      const char *const *packs, struct orch_error *err)
 {
-    struct proof proof = {.backup = b, .packs = packs};
+    struct reading back = {.backup = b, .packs = packs};
     struct check_options options = {
         .level = level,
         .set_ids = sets,
         .packs = packs,
         .jobs = b->ctx->repository->jobs,
-        .finding = proof_finding,
-        .ctx = &proof,
+        .finding = read_finding,
+        .ctx = &back,
     };
     struct check_result found = {0};
     int32_t rc = check_repository(b->ctx->repo, &options, &found, err);
-    if (rc == ORCH_OK && proof.failures > 0) {
-        rc = orch_fail(err, ORCH_E_CORRUPT, "what was just written does not verify: %s",
-                       proof.first);
+    if (rc == ORCH_OK && back.failures > 0) {
+        rc =
+            orch_fail(err, ORCH_E_CORRUPT, "what was just written does not verify: %s", back.first);
     }
     b->result->verified_bytes += found.bytes_read;
     return rc;
@@ -210,6 +212,24 @@ static void warn_of_later(struct backup *b)
     }
 }
 
+/* What was stored has been read back: recorded as the backup's own proof. That it cannot be
+ * recorded takes nothing from the set. */
+static void store_proof(struct backup *b)
+{
+    struct orch_error why = ORCH_ERROR_INIT;
+    struct proof proof = {.good = true, .own = true, .at_ns = clock_wall_ns()};
+    proof.level = level_at_least(b, "data")    ? CHECK_DATA
+                  : level_at_least(b, "index") ? CHECK_INDEX
+                                               : CHECK_MANIFEST;
+    (void)snprintf(proof.set, sizeof(proof.set), "%s", b->set->id);
+    (void)snprintf(proof.run_id, sizeof(proof.run_id), "%s", b->result->run_id);
+    (void)snprintf(proof.host, sizeof(proof.host), "%s", b->set->host);
+    if (proof_store(b->ctx->repo, &proof, &why) != ORCH_OK) {
+        report_text(b->ctx->report, REPORT_WARNING, NULL,
+                    "that the set was verified could not be recorded: %s", why.message);
+    }
+}
+
 int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error *err)
 {
     int32_t rc = build_set(b, started_ns, err);
@@ -247,6 +267,9 @@ int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error 
         return orch_wrap(err, "set %s was withdrawn", b->set->name);
     }
     crash_point(CRASH_BACKUP_VERIFIED);
+    if (level_at_least(b, "manifest")) {
+        store_proof(b);
+    }
     warn_of_later(b);
     b->result->verified = b->ctx->repository->verify;
     return ORCH_OK;

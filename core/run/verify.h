@@ -11,7 +11,9 @@ int32_t verify_level(const char *text, enum check_level *level,
 
 /*
  * `set` as the user names it, or NULL: the whole repository. *document: level, counts, findings (at
- * most 1000 of them, each also in the report). ORCH_E_CORRUPT when something is hurt.
+ * most 1000 of them, each also in the report) that hurt what was asked for, and those elsewhere.
+ * ORCH_E_CORRUPT when what was asked for is hurt. Leaves a proof (engine/proof.h) of each set that
+ * it covered.
  */
 int32_t verify_run(struct run_context *ctx, const char *set, enum check_level level,
                    json_t **document, struct orch_error *err) ORCH_CHECKED;
