@@ -25,6 +25,31 @@ static int64_t mtime_ns(const struct stat *st)
     return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
+/* Exactly `len` bytes; goes on after EINTR and short counts. */
+static int32_t directory_pread(const struct directory *directory, int fd, const char *name,
+                               void *data, size_t len, uint64_t offset, struct orch_error *err)
+{
+    uint8_t *p = data;
+    while (len > 0) {
+        ssize_t n = fault_read(directory->fault, name, fd, p, len, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return orch_fail_errno(err, errno, "cannot read %s/%s", directory->path, name);
+        }
+        if (n == 0) {
+            return orch_fail(err, ORCH_E_CORRUPT,
+                             "%s/%s is cut short: it ends at byte %llu, %zu bytes early",
+                             directory->path, name, (unsigned long long)offset, len);
+        }
+        p += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return ORCH_OK;
+}
+
 static int32_t directory_get(void *impl, const char *name, uint64_t offset, void *data, size_t len,
                              struct orch_error *err)
 {
@@ -38,9 +63,7 @@ static int32_t directory_get(void *impl, const char *name, uint64_t offset, void
     if (os != 0) {
         return orch_fail_errno(err, os, "cannot open %s/%s", directory->path, name);
     }
-    char what[STORAGE_NAME_MAX + 32];
-    (void)snprintf(what, sizeof what, "repository file %s", name);
-    int32_t rc = file_pread_all(fd, data, len, offset, what, err);
+    int32_t rc = directory_pread(directory, fd, name, data, len, offset, err);
     handles_give(directory->handles, fd);
     return rc;
 }
@@ -49,8 +72,8 @@ static int32_t directory_read(void *impl, const char *name, size_t max, struct b
                               struct orch_error *err)
 {
     const struct directory *directory = impl;
-    CLEANUP_FD int fd =
-        openat(directory->root_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    CLEANUP_FD int fd = fault_open_file(directory->fault, name, directory->root_fd, name,
+                                        O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
         return orch_fail_errno(err, errno, "cannot open %s/%s", directory->path, name);
@@ -68,7 +91,7 @@ static int32_t directory_read(void *impl, const char *name, size_t max, struct b
     if (space == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to read %s", name);
     }
-    int32_t rc = file_pread_all(fd, space, size, 0, name, err);
+    int32_t rc = directory_pread(directory, fd, name, space, size, 0, err);
     if (rc == ORCH_OK) {
         out->len += size;
     }
@@ -80,7 +103,7 @@ static int32_t directory_stat(void *impl, const char *name, struct storage_stat 
 {
     const struct directory *directory = impl;
     struct stat st;
-    if (fstatat(directory->root_fd, name, &st, 0) != 0) {
+    if (fault_stat(directory->fault, name, directory->root_fd, name, &st) != 0) {
         return orch_fail_errno(err, errno, "cannot look at %s/%s", directory->path, name);
     }
     if (!S_ISREG(st.st_mode)) {
@@ -112,7 +135,7 @@ static int32_t walk_entry(const struct walk *walk, int folder_fd, const char *fo
         return ORCH_OK;
     }
     struct stat st;
-    if (fstatat(folder_fd, entry, &st, 0) != 0) {
+    if (fault_stat(walk->directory->fault, name, folder_fd, entry, &st) != 0) {
         return errno == ENOENT ? ORCH_OK
                                : orch_fail_errno(err, errno, "cannot look at %s/%s",
                                                  walk->directory->path, name);
@@ -145,7 +168,7 @@ static int32_t walk_folder(const struct walk *walk, int fd, const char *folder, 
     }
     for (;;) {
         errno = 0;
-        const struct dirent *entry = readdir(dir);
+        const struct dirent *entry = fault_list(walk->directory->fault, folder, dir);
         if (entry == NULL) {
             return errno == 0 ? ORCH_OK
                               : orch_fail_errno(err, errno, "cannot list %s/%s",
@@ -172,6 +195,11 @@ static int32_t directory_list(void *impl, const char *prefix,
                    ? ORCH_OK
                    : orch_fail_errno(err, errno, "cannot list %s/%s", walk.directory->path, prefix);
     }
+    int32_t rc = folders_listed(walk.directory->folders, prefix, err);
+    if (rc != ORCH_OK) {
+        (void)close(fd);
+        return rc;
+    }
     return walk_folder(&walk, fd, prefix, 0, err);
 }
 
@@ -179,8 +207,10 @@ static int32_t directory_remove(void *impl, const char *name, struct orch_error 
 {
     struct directory *directory = impl;
     powerloss_remove(directory->powerloss, name);
-    if (unlinkat(directory->root_fd, name, 0) != 0) {
-        return orch_fail_errno(err, errno, "cannot remove %s/%s", directory->path, name);
+    if (fault_remove(directory->fault, name, directory->root_fd, name) != 0) {
+        int os = errno;
+        powerloss_remove_refused(directory->powerloss, name);
+        return orch_fail_errno(err, os, "cannot remove %s/%s", directory->path, name);
     }
     handles_forget(directory->handles, name);
     return folders_changed(directory->folders, name, err);
@@ -198,6 +228,7 @@ static void directory_close(void *impl)
     folders_free(directory->folders);
     handles_free(directory->handles);
     powerloss_close(directory->powerloss);
+    fault_close(directory->fault);
     if (directory->root_fd >= 0) {
         (void)close(directory->root_fd);
     }
@@ -293,11 +324,14 @@ int32_t directory_open(const char *path, bool create, const struct storage_drive
         rc = directory_open_root(directory, err);
     }
     if (rc == ORCH_OK) {
+        rc = fault_open(&directory->fault, err);
+    }
+    if (rc == ORCH_OK) {
         directory->powerloss = powerloss_open(directory->path);
-        directory->handles = handles_new(directory->root_fd);
+        directory->handles = handles_new(directory->root_fd, directory->fault);
         rc = directory->handles != NULL
                  ? folders_new(directory->root_fd, directory->path, directory->powerloss,
-                               &directory->folders, err)
+                               directory->fault, &directory->folders, err)
                  : orch_fail(err, ORCH_E_NOMEM, "no memory to open %s", path);
     }
     if (rc != ORCH_OK) {

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "storage/fault.h"
 #include "storage/folders.h"
 #include "storage/handles.h"
 #include "storage/powerloss.h"
@@ -14,6 +15,7 @@
 struct directory {
     int root_fd;
     char *path;
+    struct fault *fault; /* NULL but in tests */
     struct powerloss *powerloss;
     struct folders *folders;
     struct handles *handles;

@@ -95,10 +95,11 @@ static int32_t put_open(struct directory_put *put, struct orch_error *err)
         return rc;
     }
     powerloss_create(directory->powerloss, put->temporary);
-    put->fd = openat(directory->root_fd, put->temporary,
-                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    put->fd = fault_create(directory->fault, put->name, directory->root_fd, put->temporary,
+                           O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW);
     if (put->fd < 0) {
-        return orch_fail_errno(err, errno, "cannot create %s/%s", directory->path, put->temporary);
+        return orch_fail_errno(err, errno, "cannot create a temporary file in %s/%s for %s",
+                               directory->path, DIRECTORY_TEMPORARY, put->name);
     }
     (void)flock(put->fd, LOCK_EX | LOCK_NB); /* a file system without locks has the age alone */
     crash_point(CRASH_PUT_CREATED);
@@ -153,7 +154,8 @@ static int32_t put_flush(struct directory_put *put, struct orch_error *err)
     size_t done = 0;
     put_set_direct(put, len == PUT_BLOCK_BYTES);
     while (done < len) {
-        ssize_t n = write(put->fd, put->block + done, len - done);
+        ssize_t n =
+            fault_write(put->directory->fault, put->name, put->fd, put->block + done, len - done);
         if (n >= 0) {
             done += (size_t)n;
             if (put->direct && done % PUT_ALIGNMENT != 0) {
@@ -234,10 +236,13 @@ static int32_t put_settle(struct directory_put *put, struct orch_error *err)
         return rc;
     }
     crash_point(CRASH_PUT_WRITTEN);
-    if (fsync(put->fd) != 0) {
+    int synced = fault_sync(directory->fault, put->name, put->fd);
+    if (synced < 0) {
         return orch_fail_errno(err, errno, "cannot sync %s/%s", directory->path, put->name);
     }
-    powerloss_synced(directory->powerloss, put->temporary, put->written);
+    if (synced == 0) {
+        powerloss_synced(directory->powerloss, put->temporary, put->written);
+    }
     crash_point(CRASH_PUT_SYNCED);
     if (close(steal_fd(&put->fd)) != 0) {
         return orch_fail_errno(err, errno, "cannot close %s/%s", directory->path, put->name);
@@ -246,19 +251,21 @@ static int32_t put_settle(struct directory_put *put, struct orch_error *err)
 }
 
 /* rename(2) that refuses to replace; 0 or an errno. */
-static int put_rename_absent(int root_fd, const char *from, const char *to)
+static int put_rename_absent(const struct directory_put *put)
 {
-    if (renameat2(root_fd, from, root_fd, to, RENAME_NOREPLACE) == 0) {
+    int root_fd = put->directory->root_fd;
+    if (fault_rename(put->directory->fault, put->name, root_fd, put->temporary, put->name,
+                     RENAME_NOREPLACE) == 0) {
         return 0;
     }
     if (errno != EINVAL && errno != ENOSYS) {
         return errno;
     }
     /* A file system without that flag: a hard link is as atomic. */
-    if (linkat(root_fd, from, root_fd, to, 0) != 0) {
+    if (linkat(root_fd, put->temporary, root_fd, put->name, 0) != 0) {
         return errno;
     }
-    (void)unlinkat(root_fd, from, 0);
+    (void)unlinkat(root_fd, put->temporary, 0);
     return 0;
 }
 
@@ -268,8 +275,9 @@ static int32_t put_rename(struct directory_put *put, bool if_absent, struct orch
     int os = 0;
     powerloss_rename(directory->powerloss, put->temporary, put->name);
     if (if_absent) {
-        os = put_rename_absent(directory->root_fd, put->temporary, put->name);
-    } else if (renameat(directory->root_fd, put->temporary, directory->root_fd, put->name) != 0) {
+        os = put_rename_absent(put);
+    } else if (fault_rename(directory->fault, put->name, directory->root_fd, put->temporary,
+                            put->name, 0) != 0) {
         os = errno;
     }
     if (os == 0) {

@@ -17,12 +17,14 @@ struct folder {
     char *name;       /* relative to the root; "" for the root itself */
     uint64_t changes; /* counts changes of its entries */
     uint64_t synced;  /* the count that the last fsync is known to cover */
+    int broken;       /* the errno of a sync that failed, or 0 */
 };
 
 struct folders {
     int root_fd;
     const char *root_path;
     struct powerloss *powerloss;
+    struct fault *fault;
     pthread_mutex_t lock; /* guards what follows */
     struct folder *list;
     size_t count;
@@ -84,7 +86,7 @@ static void folders_shrink(struct folders *folders)
 }
 
 int32_t folders_new(int root_fd, const char *root_path, struct powerloss *powerloss,
-                    struct folders **out, struct orch_error *err)
+                    struct fault *fault, struct folders **out, struct orch_error *err)
 {
     struct folders *folders = calloc(1, sizeof *folders);
     if (folders == NULL || folders_add(folders, "", 0) == NULL) {
@@ -94,6 +96,7 @@ int32_t folders_new(int root_fd, const char *root_path, struct powerloss *powerl
     folders->root_fd = root_fd;
     folders->root_path = root_path;
     folders->powerloss = powerloss;
+    folders->fault = fault;
     (void)pthread_mutex_init(&folders->lock, NULL);
     *out = folders;
     return ORCH_OK;
@@ -112,16 +115,17 @@ void folders_free(struct folders *folders)
     free(folders);
 }
 
-/* The folder `name` (len bytes), made when missing and known from now on. Under the lock, so that
- * nobody finds it made before the change of its parent is counted. */
-static int32_t folders_ensure(struct folders *folders, const char *name, size_t len,
+/* The folder `name` (len bytes), known from now on, and made when missing unless `there` says that
+ * it is not. Under the lock, so that nobody finds it made before the change of its parent is
+ * counted. */
+static int32_t folders_ensure(struct folders *folders, const char *name, size_t len, bool there,
                               struct orch_error *err)
 {
     if (folders_find(folders, name, len) != NULL) {
         return ORCH_OK;
     }
     size_t parent_len = folder_len(name, len);
-    int32_t rc = folders_ensure(folders, name, parent_len, err);
+    int32_t rc = folders_ensure(folders, name, parent_len, there, err);
     if (rc != ORCH_OK) {
         return rc;
     }
@@ -129,9 +133,9 @@ static int32_t folders_ensure(struct folders *folders, const char *name, size_t 
     if (folder == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder in %s", folders->root_path);
     }
-    if (mkdirat(folders->root_fd, folder->name, 0700) == 0) {
+    if (!there && fault_mkdir(folders->fault, folder->name, folders->root_fd, folder->name) == 0) {
         powerloss_made_folder(folders->powerloss, folder->name);
-    } else if (errno != EEXIST) {
+    } else if (!there && errno != EEXIST) {
         rc = orch_fail_errno(err, errno, "cannot make folder %s/%s", folders->root_path,
                              folder->name);
         free(folder->name);
@@ -148,21 +152,46 @@ int32_t folders_make_above(struct folders *folders, const char *name, struct orc
     if (folders->count > FOLDERS_MAX) {
         folders_shrink(folders);
     }
-    int32_t rc = folders_ensure(folders, name, folder_len(name, strlen(name)), err);
+    int32_t rc = folders_ensure(folders, name, folder_len(name, strlen(name)), false, err);
+    (void)pthread_mutex_unlock(&folders->lock);
+    return rc;
+}
+
+/* Counts a change of the folder `name` (len bytes). */
+static int32_t folders_count(struct folders *folders, const char *name, size_t len, bool there,
+                             struct orch_error *err)
+{
+    (void)pthread_mutex_lock(&folders->lock);
+    int32_t rc = folders_ensure(folders, name, len, there, err);
+    if (rc == ORCH_OK) {
+        folders_find(folders, name, len)->changes++;
+    }
     (void)pthread_mutex_unlock(&folders->lock);
     return rc;
 }
 
 int32_t folders_changed(struct folders *folders, const char *name, struct orch_error *err)
 {
-    size_t len = folder_len(name, strlen(name));
+    return folders_count(folders, name, folder_len(name, strlen(name)), false, err);
+}
+
+int32_t folders_listed(struct folders *folders, const char *name, struct orch_error *err)
+{
+    return folders_count(folders, name, strlen(name), true, err);
+}
+
+/* After a sync that failed nobody knows what the disk has, and the kernel calls it clean: another
+ * try would succeed and prove nothing. */
+static int32_t folders_sync_failed(struct folders *folders, const char *name, int os,
+                                   struct orch_error *err)
+{
     (void)pthread_mutex_lock(&folders->lock);
-    int32_t rc = folders_ensure(folders, name, len, err);
-    if (rc == ORCH_OK) {
-        folders_find(folders, name, len)->changes++;
+    struct folder *folder = folders_find(folders, name, strlen(name));
+    if (folder != NULL) {
+        folder->broken = os;
     }
     (void)pthread_mutex_unlock(&folders->lock);
-    return rc;
+    return orch_fail_errno(err, os, "cannot sync folder %s/%s", folders->root_path, name);
 }
 
 /* Syncs one folder if it has changes. The lock is not held while the disk works. */
@@ -173,6 +202,7 @@ static int32_t folders_sync(struct folders *folders, const char *name, size_t le
     const struct folder *folder = folders_find(folders, name, len);
     uint64_t changes = folder == NULL ? 0 : folder->changes;
     bool needed = folder != NULL && folder->changes != folder->synced;
+    int broken = folder == NULL ? 0 : folder->broken;
     (void)pthread_mutex_unlock(&folders->lock);
     if (!needed) {
         return ORCH_OK;
@@ -181,12 +211,19 @@ static int32_t folders_sync(struct folders *folders, const char *name, size_t le
     if (path == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to sync a folder");
     }
+    if (broken != 0) {
+        return orch_fail_errno(err, broken, "an earlier sync of folder %s/%s failed",
+                               folders->root_path, path);
+    }
     CLEANUP_FD int fd =
         openat(folders->root_fd, len == 0 ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        return orch_fail_errno(err, errno, "cannot sync folder %s/%s", folders->root_path, path);
+    int synced = fd < 0 ? -1 : fault_syncdir(folders->fault, path, fd);
+    if (synced < 0) {
+        return folders_sync_failed(folders, path, errno, err);
     }
-    powerloss_synced_folder(folders->powerloss, path);
+    if (synced == 0) {
+        powerloss_synced_folder(folders->powerloss, path);
+    }
     (void)pthread_mutex_lock(&folders->lock);
     struct folder *done = folders_find(folders, name, len);
     if (done != NULL && done->synced < changes) {

@@ -23,16 +23,18 @@ struct handle {
 
 struct handles {
     int root_fd;
+    struct fault *fault;
     pthread_mutex_t lock;
     uint64_t tick;
     struct handle slots[HANDLES_MAX];
 };
 
-struct handles *handles_new(int root_fd)
+struct handles *handles_new(int root_fd, struct fault *fault)
 {
     struct handles *handles = calloc(1, sizeof *handles);
     if (handles != NULL) {
         handles->root_fd = root_fd;
+        handles->fault = fault;
         (void)pthread_mutex_init(&handles->lock, NULL);
     }
     return handles;
@@ -125,7 +127,8 @@ int handles_take(struct handles *handles, const char *name, int *fd)
     if (*fd >= 0) {
         return 0;
     }
-    *fd = openat(handles->root_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    *fd = fault_open_file(handles->fault, name, handles->root_fd, name,
+                          O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (*fd < 0) {
         return errno;
     }

@@ -6,10 +6,12 @@
 
 #include <orchestrate/error.h>
 
+#include "storage/fault.h"
+
 struct handles;
 
-/* Names are relative to `root_fd`, which is borrowed. NULL when memory ran out. */
-struct handles *handles_new(int root_fd);
+/* Names are relative to `root_fd`; both are borrowed. NULL when memory ran out. */
+struct handles *handles_new(int root_fd, struct fault *fault);
 void handles_free(struct handles *handles); /* NULL is fine */
 
 /* Opens `name` for reading, or finds it open, and lends it: *fd is valid until it is given back.

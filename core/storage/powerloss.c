@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -144,9 +145,17 @@ void powerloss_rename(struct powerloss *powerloss, const char *from, const char 
     }
 }
 
+static bool powerloss_exists(const struct powerloss *powerloss, const char *name)
+{
+    CLEANUP_BUFFER struct buffer path = BUFFER_INIT;
+    buffer_printf(&path, "%s/%s", powerloss->root, name);
+    const char *text = buffer_string(&path);
+    return text != NULL && access(text, F_OK) == 0;
+}
+
 void powerloss_rename_refused(struct powerloss *powerloss, const char *from, const char *to)
 {
-    if (powerloss != NULL) {
+    if (powerloss != NULL && powerloss_exists(powerloss, from)) {
         CLEANUP_BUFFER struct buffer line = BUFFER_INIT;
         buffer_printf(&line, "norename");
         powerloss_path(powerloss, &line, from);
@@ -162,6 +171,16 @@ void powerloss_remove(struct powerloss *powerloss, const char *name)
         buffer_printf(&line, "remove");
         powerloss_path(powerloss, &line, name);
         powerloss_save(powerloss, &line, name);
+        powerloss_append(powerloss, &line);
+    }
+}
+
+void powerloss_remove_refused(struct powerloss *powerloss, const char *name)
+{
+    if (powerloss != NULL && powerloss_exists(powerloss, name)) {
+        CLEANUP_BUFFER struct buffer line = BUFFER_INIT;
+        buffer_printf(&line, "noremove");
+        powerloss_path(powerloss, &line, name);
         powerloss_append(powerloss, &line);
     }
 }

@@ -5,6 +5,7 @@
  * It is kept when ORCHESTRATE_POWERLOSS_LOG names a file on the repository's file system. Each
  * event is one line of fields split by tabs, appended by one write; PATHs are absolute. What the
  * line tells of is about to happen for create, rename and remove, and has happened for the others.
+ * A call that reports failure (fault.h) can have been made all the same: then it was not refused.
  *
  *   create PATH            a new empty file
  *   mkdir PATH             a new folder
@@ -13,6 +14,7 @@
  *   rename FROM TO SAVED   SAVED: a hard link to what TO was before, or "-"
  *   norename FROM TO       the rename before was refused
  *   remove PATH SAVED      SAVED: a hard link to the file
+ *   noremove PATH          the removal before was refused
  */
 #ifndef CORE_STORAGE_POWERLOSS_H
 #define CORE_STORAGE_POWERLOSS_H
@@ -34,6 +36,7 @@ void powerloss_synced_folder(struct powerloss *powerloss, const char *name);
 void powerloss_rename(struct powerloss *powerloss, const char *from, const char *to);
 void powerloss_rename_refused(struct powerloss *powerloss, const char *from, const char *to);
 void powerloss_remove(struct powerloss *powerloss, const char *name);
+void powerloss_remove_refused(struct powerloss *powerloss, const char *name);
 #else
 static inline struct powerloss *powerloss_open(const char *root)
 {
@@ -48,6 +51,7 @@ static inline struct powerloss *powerloss_open(const char *root)
 #define powerloss_rename(powerloss, from, to) ((void)(powerloss))
 #define powerloss_rename_refused(powerloss, from, to) ((void)(powerloss))
 #define powerloss_remove(powerloss, name) ((void)(powerloss))
+#define powerloss_remove_refused(powerloss, name) ((void)(powerloss))
 #endif
 
 #endif

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "storage/directory.h"
-#include "storage/fault.h"
 
 #define STORAGE_ELEMENT_MAX 128u
 #define STORAGE_READ_TRIES 4
@@ -15,7 +14,6 @@ struct storage {
     const struct storage_driver *driver;
     void *impl;
     char *url;
-    struct fault fault;
 };
 
 struct storage_put {
@@ -121,7 +119,6 @@ int32_t storage_new(const struct storage_driver *driver, void *impl, struct stor
     storage->driver = driver;
     storage->impl = impl;
     storage->url = (char *)url.data;
-    fault_init(&storage->fault);
     *out = storage;
     return ORCH_OK;
 }
@@ -190,9 +187,8 @@ int32_t storage_put_begin(struct storage *storage, const char *name, struct stor
 int32_t storage_put_data(struct storage_put *put, const void *data, size_t len,
                          struct orch_error *err)
 {
-    int32_t rc = fault_put(&put->storage->fault, err);
-    if (rc != ORCH_OK || len == 0) {
-        return rc;
+    if (len == 0) {
+        return ORCH_OK;
     }
     return put->storage->driver->put_data(put->put, data, len, err);
 }
@@ -224,9 +220,6 @@ int32_t storage_get(struct storage *storage, const char *name, uint64_t offset, 
                     size_t len, struct orch_error *err)
 {
     int32_t rc = check_name(storage, name, err);
-    if (rc == ORCH_OK) {
-        rc = fault_get(&storage->fault, name, err);
-    }
     return rc != ORCH_OK ? rc : storage->driver->get(storage->impl, name, offset, data, len, err);
 }
 
@@ -273,9 +266,6 @@ int32_t storage_read(struct storage *storage, const char *name, size_t max, stru
                      struct orch_error *err)
 {
     int32_t rc = check_name(storage, name, err);
-    if (rc == ORCH_OK) {
-        rc = fault_get(&storage->fault, name, err);
-    }
     if (rc != ORCH_OK) {
         return rc;
     }

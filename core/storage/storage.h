@@ -6,7 +6,7 @@
  * "tmp" belongs to the driver. Drivers may be used from several threads at once. Every function
  * returns 0 or a code and fills `err` with the name and what to do.
  *
- * In test builds ORCHESTRATE_STORAGE_FAULT makes every open store fail; see fault.h.
+ * In test builds ORCHESTRATE_STORAGE_FAULT makes a directory store fail; see fault.h.
  */
 #ifndef CORE_STORAGE_STORAGE_H
 #define CORE_STORAGE_STORAGE_H
@@ -65,7 +65,8 @@ struct storage_driver {
                     void *ctx, struct orch_error *err);
     /* A missing name is ORCH_E_NOT_FOUND. */
     int32_t (*remove)(void *impl, const char *name, struct orch_error *err);
-    /* All commits that returned before this call now survive a power loss. */
+    /* All commits and removals that returned before this call now survive a power loss, and so does
+     * what an earlier list() of the same folder has shown. */
     int32_t (*barrier)(void *impl, struct orch_error *err);
     void (*close)(void *impl);
     /* Optional: appends the whole file, as it was at one instant, to `out`; more than `max` bytes

@@ -78,7 +78,7 @@ class BadDays(Scenario):
 
     def test_storage_full_and_failing(self):
         system, before = self.prepared(('settings', 'uploads'), 200)
-        for fault in ('enospc:1', 'enospc:3', 'eio:2'):
+        for fault in ('enospc', 'enospc:at=3', 'eio:op=write,at=2'):
             system.write('uploads/more.bin', os.urandom(300000).hex())
             result = self.expect(1, system.command.run('backup', env={'ORCHESTRATE_STORAGE_FAULT': fault}))
             self.assertIn('No space' if 'enospc' in fault else 'Input/output', result.err, str(result))
@@ -88,7 +88,7 @@ class BadDays(Scenario):
 
     def test_recovery_from_a_repository_that_cannot_be_written(self):
         system, before = self.prepared(('settings', 'uploads'), 40)
-        full = {'ORCHESTRATE_STORAGE_FAULT': 'enospc:1'}
+        full = {'ORCHESTRATE_STORAGE_FAULT': 'enospc'}
         self.expect(0, system.command.run('verify', env=full), 'without a lease')
         system.wipe()
         self.expect(0, system.command.run('restore', 'latest', '--yes', env=full), 'without a lease')

@@ -93,7 +93,38 @@ static uint64_t check_all(struct repo *repo)
     return result.findings;
 }
 
-/* Every piece that a backup writes fails once. */
+/* What may happen to the calls that write; the number of the call is put behind it. */
+static const struct {
+    const char *fault;
+    int32_t code; /* ORCH_OK: nothing fails */
+    int failures; /* at least so many */
+} writes[] = {
+    {"enospc:op=put,at=", ORCH_E_NO_SPACE, 40}, {"enospc:op=write,at=", ORCH_E_NO_SPACE, 9},
+    {"eio:op=put,at=", ORCH_E_IO, 40},          {"eio:op=put,done=1,at=", ORCH_E_IO, 40},
+    {"short:for=all,at=", ORCH_OK, 0},          {"enospc:bytes=100000", ORCH_E_NO_SPACE, 1},
+};
+
+/* A backup whose `n`th call fails; true if it did not. */
+static bool fail_once(struct et_repo *r, int kind, int n)
+{
+    struct part part;
+    char fault[64];
+    struct orch_error err = ORCH_ERROR_INIT;
+    (void)snprintf(fault, sizeof(fault), "%s%d", writes[kind].fault, n);
+    reopen(r, fault);
+    int32_t rc = backup(r->repo, 1000 + (uint64_t)n, &part, &err);
+    free(part.content.layers);
+    if (rc == ORCH_OK) {
+        return true;
+    }
+    ck_assert_int_eq(rc, writes[kind].code);
+    ck_assert_int_eq(err.code, rc);
+    ck_assert_ptr_nonnull(strstr(err.message, r->dir));
+    ck_assert_ptr_nonnull(strstr(err.message, strerror(err.os_errno)));
+    return false;
+}
+
+/* Every call that a backup makes to write fails once. */
 START_TEST(failing_writes)
 {
     struct et_repo r;
@@ -106,33 +137,33 @@ START_TEST(failing_writes)
     free(part.content.layers);
     free(part.facts_json);
     int failed = 0;
-    bool through = false;
-    for (int n = 1; !through && n < 200; n++) {
-        char fault[32];
-        (void)snprintf(fault, sizeof(fault), "%s:%d", _i == 0 ? "enospc" : "eio", n);
-        reopen(&r, fault);
-        err = (struct orch_error)ORCH_ERROR_INIT;
-        int32_t rc = backup(r.repo, 1000 + (uint64_t)n, &part, &err);
-        if (rc != ORCH_OK) {
-            ck_assert_int_eq(rc, _i == 0 ? ORCH_E_NO_SPACE : ORCH_E_IO);
-            ck_assert_int_eq(err.code, rc);
-            ck_assert_uint_gt(strlen(err.message), 10);
-            failed++;
-        }
-        through = rc == ORCH_OK;
-        free(part.content.layers);
+    int through = 0; /* in a row: a folder that is there already cannot fail to be made */
+    bool once = strstr(writes[_i].fault, "bytes=") != NULL;
+    for (int n = 1; through < 3 && n < (once ? 2 : 400); n++) {
+        through = fail_once(&r, _i, n) ? through + 1 : 0;
+        failed += through == 0;
         reopen(&r, NULL);
-        if (n % 5 == 1 || through) {
+        if (n % 7 == 1 || through > 0) {
             ck_assert_uint_eq(check_all(r.repo), 0);
         }
     }
-    ck_assert(through);
-    ck_assert_int_ge(failed, 15);
+    ck_assert_int_ge(failed, writes[_i].failures);
+    ck_assert(through == 3 || once);
     et_repo_remove(&r);
 }
 END_TEST
 
-/* Every read of a restore fails once: it ends with that error or delivers everything. */
+static const struct {
+    const char *fault;
+    int32_t code;
+    int failures;
+} reads[] = {
+    {"eio:op=open+read+stat,at=", ORCH_E_IO, 4},
+    {"cut:at=", ORCH_E_CORRUPT, 3},
+    {"short:op=read,for=all,at=", ORCH_OK, 0},
+};
+
+/* Every call of a restore that reads fails once: it ends with that error or delivers everything. */
 START_TEST(failing_reads)
 {
     struct et_repo r;
@@ -146,11 +177,11 @@ START_TEST(failing_reads)
         struct index *index = NULL;
         struct content_reader *reader = NULL;
         struct orch_event event;
-        char fault[32];
+        char fault[64];
         uint64_t bytes = 0;
         reopen(&r, NULL);
         et_ok(index_open(r.repo, NULL, &index, &err), err);
-        (void)snprintf(fault, sizeof(fault), "eio-get:%d", n + 3);
+        (void)snprintf(fault, sizeof(fault), "%s%d", reads[_i].fault, n + 3 /* reading config */);
         reopen(&r, fault);
         int32_t rc = content_open(r.repo, index, &part, 0, &reader, &err);
         for (bool more = rc == ORCH_OK; more;) {
@@ -159,17 +190,17 @@ START_TEST(failing_reads)
             bytes += more && event.type == ORCH_EVENT_DATA ? event.data_len : 0;
         }
         if (rc != ORCH_OK) {
-            ck_assert_int_eq(rc, ORCH_E_IO);
+            ck_assert_int_eq(rc, reads[_i].code);
+            ck_assert_ptr_nonnull(strstr(err.message, "packs/"));
             failed++;
         } else {
             ck_assert_uint_eq(bytes, 10 * 400000 + 99 * 100 / 2 * 10);
         }
-        through = rc == ORCH_OK && failed > 0;
+        through = rc == ORCH_OK && failed >= reads[_i].failures;
         content_close(reader);
         index_close(index);
     }
     ck_assert(through);
-    ck_assert_int_ge(failed, 3);
     free(part.content.layers);
     et_repo_remove(&r);
 }
@@ -183,8 +214,8 @@ int main(void)
     TCase *tests = tcase_create("faults");
     tcase_set_timeout(tests, 240);
 #ifdef ORCHESTRATE_TEST_HOOKS
-    tcase_add_loop_test(tests, failing_writes, 0, 2);
-    tcase_add_test(tests, failing_reads);
+    tcase_add_loop_test(tests, failing_writes, 0, (int)(sizeof(writes) / sizeof(writes[0])));
+    tcase_add_loop_test(tests, failing_reads, 0, (int)(sizeof(reads) / sizeof(reads[0])));
 #endif
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -29,7 +29,7 @@ struct entry {
     char path[512];
     int now;
     int on_disk;
-    int before; /* what it led to before the last rename onto it */
+    int before; /* what it led to before the last rename onto it, or removal */
 };
 
 struct model {
@@ -38,8 +38,26 @@ struct model {
     struct entry *entries;
     size_t entry_count;
     char stash[512]; /* a folder for what is on its way */
+    uint64_t seed;   /* 0: the least survives */
+    uint64_t drawn;
     struct powerloss_result *result;
 };
+
+/* A number below `below` that looks random (splitmix64). */
+static uint64_t draw(struct model *model, uint64_t below)
+{
+    uint64_t x = (model->seed + ++model->drawn) * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (x ^ (x >> 31)) % below;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x;
+    struct stat y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
 
 static void *grow(void *list, size_t count, size_t size)
 {
@@ -62,12 +80,21 @@ static int add_object(struct model *model, const char *where, uint64_t synced, b
     return (int)model->object_count++;
 }
 
-static struct entry *entry_of(struct model *model, const char *path)
+static struct entry *entry_known(const struct model *model, const char *path)
 {
     for (size_t i = model->entry_count; i-- > 0;) {
         if (strcmp(model->entries[i].path, path) == 0) {
             return &model->entries[i];
         }
+    }
+    return NULL;
+}
+
+static struct entry *entry_of(struct model *model, const char *path)
+{
+    struct entry *known = entry_known(model, path);
+    if (known != NULL) {
+        return known;
     }
     model->entries = grow(model->entries, model->entry_count, sizeof *model->entries);
     struct entry *entry = &model->entries[model->entry_count++];
@@ -96,6 +123,9 @@ static void bury(struct model *model, const struct entry *entry, const char *sav
 
 static void on_rename(struct model *model, const char *from, const char *to, const char *saved)
 {
+    if (access(from, F_OK) == 0) {
+        return; /* killed before it happened: temporary names are never used again */
+    }
     adopt_old(model, to, saved);
     bury(model, entry_of(model, to), saved);
     int moved = entry_of(model, from)->now;
@@ -119,6 +149,28 @@ static void on_norename(struct model *model, const char *from, const char *to)
     if (moved != NONE) {
         struct object *object = &model->objects[moved];
         (void)snprintf(object->where, sizeof object->where, "%s", from);
+    }
+}
+
+static void on_remove(struct model *model, const char *path, const char *saved)
+{
+    if (strcmp(saved, "-") != 0 && same_file(path, saved)) {
+        return; /* killed before it happened */
+    }
+    adopt_old(model, path, saved);
+    struct entry *entry = entry_of(model, path);
+    bury(model, entry, saved);
+    entry->before = entry->now;
+    entry->now = NONE;
+}
+
+static void on_noremove(struct model *model, const char *path)
+{
+    struct entry *entry = entry_known(model, path);
+    if (entry != NULL && entry->now == NONE && entry->before != NONE) {
+        entry->now = entry->before;
+        (void)snprintf(model->objects[entry->now].where, sizeof model->objects[0].where, "%s",
+                       path);
     }
 }
 
@@ -160,17 +212,10 @@ static void on_line(struct model *model, char *line)
     } else if (strcmp(field[0], "norename") == 0) {
         on_norename(model, field[1], field[2]);
     } else if (strcmp(field[0], "remove") == 0) {
-        adopt_old(model, field[1], field[2]);
-        bury(model, entry_of(model, field[1]), field[2]);
-        entry_of(model, field[1])->now = NONE;
+        on_remove(model, field[1], field[2]);
+    } else if (strcmp(field[0], "noremove") == 0) {
+        on_noremove(model, field[1]);
     }
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x;
-    struct stat y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
 }
 
 /* True if the path leads to another object that was buried: the last rename did not happen. */
@@ -191,6 +236,36 @@ static void stash_path(const struct model *model, size_t object, char out[1024])
     (void)snprintf(out, 1024, "%s/object-%zu", model->stash, object);
 }
 
+/* Puts zeros, or what looks like another file's bytes, over the end of a file. */
+static void overwrite(const char *path, uint64_t from, uint64_t len, bool zeros)
+{
+    CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+    for (uint64_t i = 0; fd >= 0 && i < len; i++) {
+        uint8_t byte = zeros ? 0 : (uint8_t)(i * 181 + (i >> 8) + 7);
+        if (pwrite(fd, &byte, 1, (off_t)(from + i)) != 1) {
+            fprintf(stderr, "powerloss: cannot write %s: %s\n", path, strerror(errno));
+            return;
+        }
+    }
+}
+
+/* Of a file's last `lost` bytes, none was synced. */
+static void tear_by_chance(struct model *model, const char *path, uint64_t synced, uint64_t lost)
+{
+    uint64_t kind = draw(model, 4);
+    uint64_t kept = draw(model, lost);
+    if (kind == 0) {
+        return; /* all of it had got there */
+    }
+    model->result->torn++;
+    if (kind > 1) { /* of the block that was under way, and what follows it, at most a page */
+        uint64_t len = lost - kept < 4096 ? lost - kept : 4096;
+        overwrite(path, synced + lost - len, len, kind == 2);
+    } else if (truncate(path, (off_t)(synced + kept)) != 0) {
+        fprintf(stderr, "powerloss: cannot cut %s: %s\n", path, strerror(errno));
+    }
+}
+
 /* Brings a file's content into the stash, with the bytes that survive. */
 static void stash_object(struct model *model, size_t i, bool half)
 {
@@ -207,6 +282,10 @@ static void stash_object(struct model *model, size_t i, bool half)
         return; /* gone for good, or safe */
     }
     uint64_t lost = (uint64_t)st.st_size - object->synced;
+    if (model->seed != 0) {
+        tear_by_chance(model, path, object->synced, lost);
+        return;
+    }
     model->result->torn++;
     if (truncate(path, (off_t)(object->synced + (half ? lost / 2 : 0))) != 0) {
         fprintf(stderr, "powerloss: cannot cut %s: %s\n", path, strerror(errno));
@@ -225,6 +304,17 @@ static bool folder_lost(const struct model *model, const char *path)
         }
     }
     return false;
+}
+
+/* With a seed: which of the changes that no sync covers have happened all the same. */
+static void choose_survivors(struct model *model)
+{
+    for (size_t i = 0; model->seed != 0 && i < model->entry_count; i++) {
+        struct entry *entry = &model->entries[i];
+        if (entry->now != entry->on_disk && draw(model, 2) == 0) {
+            entry->on_disk = entry->now;
+        }
+    }
 }
 
 static void remove_names(struct model *model)
@@ -267,9 +357,9 @@ static void empty_folder(const char *path)
     }
 }
 
-int powerloss_model_apply(const char *log_path, struct powerloss_result *result)
+int powerloss_model_apply(const char *log_path, uint64_t seed, struct powerloss_result *result)
 {
-    struct model model = {.result = result};
+    struct model model = {.result = result, .seed = seed};
     *result = (struct powerloss_result){0, 0};
     CLEANUP_FILE FILE *log = fopen(log_path, "r+e");
     if (log == NULL) {
@@ -287,6 +377,7 @@ int powerloss_model_apply(const char *log_path, struct powerloss_result *result)
             stash_object(&model, i, i % 2 == 1);
         }
     }
+    choose_survivors(&model);
     remove_names(&model);
     restore_names(&model);
     empty_folder(model.stash);

@@ -40,7 +40,7 @@ static void teardown(void)
 static struct powerloss_result lose_power(void)
 {
     struct powerloss_result result;
-    ck_assert_int_eq(powerloss_model_apply(journal, &result), 0);
+    ck_assert_int_eq(powerloss_model_apply(journal, 0, &result), 0);
     ck_assert_int_eq(st_count(dir, "journal.saved"), 0);
     return result;
 }
@@ -191,6 +191,91 @@ START_TEST(test_refused_puts)
 }
 END_TEST
 
+/* What another process has put and not synced, and we have seen and gone on from, is not to vanish
+ * under what we put. */
+START_TEST(test_what_was_listed_is_synced)
+{
+    char listed[1024];
+    struct storage *killed = NULL;
+    st_ok(storage_open(repo, false, &killed, &err), err);
+    st_ok(st_put(killed, "index/one", "hello", 0, &err), err);
+    st_ok(st_put(killed, "sets/gone", "hello", STORAGE_DURABLE, &err), err);
+    st_ok(storage_remove(killed, "sets/gone", &err), err);
+    ck_assert_str_eq(st_list(storage, "index", listed), "index/one");
+    ck_assert_str_eq(st_list(storage, "sets", listed), "");
+    ck_assert_str_eq(st_list(storage, "nowhere", listed), "");
+    st_ok(storage_barrier(storage, &err), err);
+    (void)lose_power();
+    ck_assert_str_eq(text("index/one"), "hello");
+    ck_assert_str_eq(text("sets/gone"), "(none)");
+    ck_assert(!st_exists(repo, "nowhere"));
+    storage_close(killed);
+}
+END_TEST
+
+/* With a seed, any mixture of old and new can come out of it, but what was synced stays. */
+START_TEST(test_by_chance)
+{
+    int outcomes[2][2] = {{0, 0}, {0, 0}};
+    st_ok(st_put(storage, "packs/kept", "hello", STORAGE_DURABLE, &err), err);
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct powerloss_result result;
+        st_ok(st_put(storage, "packs/old", "hello", STORAGE_DURABLE, &err), err);
+        ck_assert_int_eq(powerloss_model_apply(journal, 0, &result), 0);
+        st_ok(storage_remove(storage, "packs/old", &err), err);
+        st_ok(st_put(storage, "packs/new", "hello", 0, &err), err);
+        ck_assert_int_eq(powerloss_model_apply(journal, seed, &result), 0);
+        bool old = st_exists(repo, "packs/old");
+        bool new = st_exists(repo, "packs/new");
+        outcomes[old][new]++;
+        ck_assert(!new || strcmp(text("packs/new"), "hello") == 0);
+        ck_assert_str_eq(text("packs/kept"), "hello");
+        if (new) {
+            st_ok(storage_remove(storage, "packs/new", &err), err);
+        }
+        st_ok(storage_barrier(storage, &err), err);
+    }
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_gt(outcomes[i / 2][i % 2], 2);
+    }
+}
+END_TEST
+
+START_TEST(test_torn_by_chance)
+{
+    int shorter = 0, wrong = 0, whole = 0;
+    char content[256];
+    memset(content, 'x', 200);
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct powerloss_result result;
+        FILE *file = fopen(journal, "we");
+        ck_assert_ptr_nonnull(file);
+        fprintf(file, "create\t%s/a\nsync\t%s/a\t50\nsyncdir\t%s\n", repo, repo, repo);
+        ck_assert_int_eq(fclose(file), 0);
+        st_write(repo, "a", content, 200);
+        ck_assert_int_eq(powerloss_model_apply(journal, seed, &result), 0);
+        char out[256] = "";
+        size_t len = strlen(st_text(repo, "a", out)); /* zeros end it */
+        struct stat st;
+        char path[512];
+        ck_assert_int_eq(stat(st_path(path, repo, "a"), &st), 0);
+        ck_assert_int_eq(memcmp(out, content, 50), 0);
+        if (st.st_size < 200) {
+            shorter++;
+        } else if (memcmp(out, content, 200) != 0) {
+            wrong++;
+        } else {
+            whole++;
+        }
+        ck_assert_uint_eq(result.torn, (unsigned)(st.st_size < 200 || len < 200 ||
+                                                  memcmp(out, content, 200) != 0));
+    }
+    ck_assert_int_gt(shorter, 3);
+    ck_assert_int_gt(wrong, 10);
+    ck_assert_int_gt(whole, 3);
+}
+END_TEST
+
 /* A process is killed at each point of a put, the power goes, and whatever has a name is whole. */
 static const char *const points[] = {"put-created",   "put-written",   "put-synced",
                                      "put-renamed",   "put-created:2", "put-written:2",
@@ -265,6 +350,9 @@ int main(void)
     tcase_add_test(tests, test_a_folder_made_by_somebody_else);
     tcase_add_test(tests, test_replaced_and_removed);
     tcase_add_test(tests, test_refused_puts);
+    tcase_add_test(tests, test_what_was_listed_is_synced);
+    tcase_add_test(tests, test_by_chance);
+    tcase_add_test(tests, test_torn_by_chance);
     tcase_add_loop_test(tests, test_killed_at, 0, (int)(sizeof points / sizeof points[0]));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -188,7 +188,9 @@ END_TEST
 START_TEST(test_faults_of_the_environment)
 {
     char byte;
-    ck_assert_int_eq(setenv("ORCHESTRATE_STORAGE_FAULT", "eio-get:2,enospc:3,eio:1", 1), 0);
+    ck_assert_int_eq(setenv("ORCHESTRATE_STORAGE_FAULT",
+                            "eio:op=read,at=2 enospc:op=write,at=3 eio:op=write", 1),
+                     0);
     struct storage *storage = NULL;
     int32_t rc = storage_open(dir, false, &storage, &err);
     (void)unsetenv("ORCHESTRATE_STORAGE_FAULT");
