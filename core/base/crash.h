@@ -41,7 +41,23 @@
     X(RESTORE_VERIFIED, "restore-verified")                                                        \
     X(RESTORE_SETTLED, "restore-settled")                                                          \
     X(RESTORE_STAGE_ENDED, "restore-stage-ended")                                                  \
-    X(RESTORE_FINISHED, "restore-finished")
+    X(RESTORE_FINISHED, "restore-finished")                                                        \
+    /* removing a set, and a prune (docs/prune-protocol.md) */                                     \
+    X(DELETE_BEFORE, "delete-before")                                                              \
+    X(DELETE_DONE, "delete-done")                                                                  \
+    X(LAPSED_STORED, "lapsed-stored")                                                              \
+    X(PRUNE_LEASED, "prune-leased")                                                                \
+    X(PRUNE_SET_REMOVED, "prune-set-removed")                                                      \
+    X(PRUNE_WALKED, "prune-walked")                                                                \
+    X(PRUNE_REPACKED, "prune-repacked")                                                            \
+    X(PRUNE_MARKED, "prune-marked")                                                                \
+    X(PRUNE_WAITED, "prune-waited")                                                                \
+    X(PRUNE_SEGMENT_STORED, "prune-segment-stored")                                                \
+    X(PRUNE_SEGMENT_REMOVED, "prune-segment-removed")                                              \
+    X(PRUNE_PACK_REMOVED, "prune-pack-removed")                                                    \
+    X(PRUNE_PART_REMOVED, "prune-part-removed")                                                    \
+    X(PRUNE_MARK_REMOVED, "prune-mark-removed")                                                    \
+    X(PRUNE_FINISHED, "prune-finished")
 
 enum crash_id {
 #define X(name, text) CRASH_##name,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,10 +17,11 @@
 struct lease {
     struct repo *repo; /* borrowed */
     struct lease_timing timing;
-    struct lease_file file; /* what it says; the thread's own once that runs */
     char name[LEASE_NAME];
     pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t putting; /* one put at a time; taken before `lock` */
+    struct lease_file file;  /* what it says; guarded by `putting` once the thread runs */
+    pthread_mutex_t lock;    /* guards what follows */
     pthread_cond_t wake;
     bool stop;
     bool lost;
@@ -27,8 +29,7 @@ struct lease {
     struct orch_error failed; /* why the last renewal did not work; code 0: it did */
 };
 
-/* A clock that others' clocks keep step with: it counts while the machine sleeps. */
-static int64_t boot_ms(void)
+int64_t lease_clock_ms(void)
 {
     struct timespec t;
     (void)clock_gettime(CLOCK_BOOTTIME, &t);
@@ -53,19 +54,23 @@ static bool lease_overdue(const struct lease *lease, int64_t now_ms)
     return now_ms - lease->renewed_ms > (int64_t)lease->timing.ttl_ms;
 }
 
-/* One renewal, outside the lock. */
-static void lease_renew(struct lease *lease)
+/* One renewal, under `putting`. A lease that is lost is not put again: others act on its end. */
+static int32_t lease_renew(struct lease *lease, struct orch_error *err)
 {
-    struct orch_error err = ORCH_ERROR_INIT;
     struct storage_stat stat;
-    int64_t begun_ms = boot_ms();
-    int32_t rc = storage_stat(repo_storage(lease->repo), lease->name, &stat, &err);
+    struct orch_error why = ORCH_ERROR_INIT;
+    int32_t rc = lease_check(lease, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    int64_t begun_ms = lease_clock_ms();
+    rc = storage_stat(repo_storage(lease->repo), lease->name, &stat, &why);
     bool taken_away = rc == ORCH_E_NOT_FOUND; /* somebody judged it lapsed */
     if (rc == ORCH_OK) {
         lease->file.renewals++;
-        rc = lease_put(lease, 0, &err);
+        rc = lease_put(lease, 0, &why);
     }
-    int64_t ended_ms = boot_ms();
+    int64_t ended_ms = lease_clock_ms();
     (void)pthread_mutex_lock(&lease->lock);
     if (taken_away || lease_overdue(lease, ended_ms)) {
         lease->lost = true;
@@ -74,12 +79,13 @@ static void lease_renew(struct lease *lease)
         lease->renewed_ms = begun_ms;
         lease->failed.code = ORCH_OK;
     } else {
-        lease->failed = err;
+        lease->failed = why;
     }
     (void)pthread_mutex_unlock(&lease->lock);
-    if (rc != ORCH_OK) {
-        log_warning("lease", "a renewal failed, trying again: %s", err.message);
+    if (rc != ORCH_OK && err != NULL) {
+        *err = why;
     }
+    return rc;
 }
 
 /* Waits until `ms` from now or until the lease ends; under the lock. */
@@ -110,7 +116,12 @@ static void *lease_thread(void *argument)
             break;
         }
         (void)pthread_mutex_unlock(&lease->lock);
-        lease_renew(lease);
+        (void)pthread_mutex_lock(&lease->putting);
+        struct orch_error err = ORCH_ERROR_INIT;
+        if (lease_renew(lease, &err) != ORCH_OK) {
+            log_warning("lease", "a renewal failed, trying again: %s", err.message);
+        }
+        (void)pthread_mutex_unlock(&lease->putting);
         (void)pthread_mutex_lock(&lease->lock);
     }
     (void)pthread_mutex_unlock(&lease->lock);
@@ -121,7 +132,28 @@ static void lease_free(struct lease *lease)
 {
     (void)pthread_cond_destroy(&lease->wake);
     (void)pthread_mutex_destroy(&lease->lock);
+    (void)pthread_mutex_destroy(&lease->putting);
     free(lease);
+}
+
+/* The usual timing; in test builds ORCHESTRATE_LEASE_TTL_MS makes it shorter, so that a scenario
+ * can see leases lapse. */
+static struct lease_timing usual_timing(void)
+{
+    struct lease_timing timing = {LEASE_TTL_MS, LEASE_RENEW_MS};
+#ifdef ORCHESTRATE_TEST_HOOKS
+    const char *text = getenv("ORCHESTRATE_LEASE_TTL_MS");
+    unsigned long ttl_ms = text == NULL ? 0 : strtoul(text, NULL, 10);
+    if (ttl_ms >= 4 && ttl_ms < LEASE_TTL_MS) {
+        timing = (struct lease_timing){(uint32_t)ttl_ms, (uint32_t)ttl_ms / 4};
+    }
+#endif
+    return timing;
+}
+
+uint32_t lease_usual_ttl_ms(void)
+{
+    return usual_timing().ttl_ms;
 }
 
 static struct lease *lease_new(struct repo *repo, const char *run_id, const char *work,
@@ -132,13 +164,14 @@ static struct lease *lease_new(struct repo *repo, const char *run_id, const char
     if (lease == NULL) {
         return NULL;
     }
+    (void)pthread_mutex_init(&lease->putting, NULL);
     (void)pthread_mutex_init(&lease->lock, NULL);
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&lease->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     lease->repo = repo;
-    lease->timing = timing != NULL ? *timing : (struct lease_timing){LEASE_TTL_MS, LEASE_RENEW_MS};
+    lease->timing = timing != NULL ? *timing : usual_timing();
     struct lease_file *file = &lease->file;
     (void)snprintf(file->run_id, sizeof file->run_id, "%s", run_id);
     (void)snprintf(file->work, sizeof file->work, "%s", work);
@@ -167,7 +200,7 @@ int32_t lease_take_timed(struct repo *repo, const char *run_id, const char *work
     int32_t rc = id_new(lease->file.id, err);
     if (rc == ORCH_OK) {
         (void)snprintf(lease->name, sizeof lease->name, "%s/%s", LEASE_FOLDER, lease->file.id);
-        lease->renewed_ms = boot_ms();
+        lease->renewed_ms = lease_clock_ms();
         rc = lease_put(lease, STORAGE_IF_ABSENT | STORAGE_DURABLE, err);
     }
     if (rc != ORCH_OK) {
@@ -188,7 +221,7 @@ int32_t lease_take_timed(struct repo *repo, const char *run_id, const char *work
 int32_t lease_check(struct lease *lease, struct orch_error *err)
 {
     (void)pthread_mutex_lock(&lease->lock);
-    if (lease_overdue(lease, boot_ms())) {
+    if (lease_overdue(lease, lease_clock_ms())) {
         lease->lost = true;
     }
     bool lost = lease->lost;
@@ -203,6 +236,25 @@ int32_t lease_check(struct lease *lease, struct orch_error *err)
         "this again",
         (lease->timing.ttl_ms + 999) / 1000, why.code == ORCH_OK ? "" : ": ",
         why.code == ORCH_OK ? "" : why.message);
+}
+
+int32_t lease_acknowledge(struct lease *lease, const char *const *marks, struct orch_error *err)
+{
+    (void)pthread_mutex_lock(&lease->putting);
+    struct lease_file *file = &lease->file;
+    for (size_t i = 0; marks[i] != NULL && file->acknowledged_count < LEASE_MARKS_MAX; i++) {
+        if (!lease_file_obeys(file, marks[i])) {
+            (void)snprintf(file->acknowledged[file->acknowledged_count++], ID_TEXT, "%s", marks[i]);
+        }
+    }
+    int32_t rc = marks[0] == NULL ? ORCH_OK : lease_renew(lease, err);
+    (void)pthread_mutex_unlock(&lease->putting);
+    return rc;
+}
+
+const char *lease_id(const struct lease *lease)
+{
+    return lease->file.id;
 }
 
 void lease_end(struct lease *lease)

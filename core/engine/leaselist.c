@@ -10,9 +10,20 @@
 #define LEASE_DOCUMENT 1u
 #define LEASE_STALE_TTLS 3
 
+bool lease_file_obeys(const struct lease_file *file, const char *mark)
+{
+    for (size_t i = 0; i < file->acknowledged_count; i++) {
+        if (strcmp(file->acknowledged[i], mark) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 json_t *lease_file_to_json(const struct lease_file *file)
 {
     json_t *json = json_object();
+    json_t *marks = json_array();
     bool good =
         fields_put_u64(json, "document", LEASE_DOCUMENT) && fields_put_text(json, "id", file->id) &&
         fields_put_text(json, "run_id", file->run_id) &&
@@ -24,11 +35,36 @@ json_t *lease_file_to_json(const struct lease_file *file)
         fields_put_i64(json, "started_ns", file->started_ns) &&
         fields_put_u64(json, "ttl_ms", file->ttl_ms) &&
         fields_put_u64(json, "renewals", file->renewals);
+    for (size_t i = 0; good && i < file->acknowledged_count; i++) {
+        good = json_array_append_new(marks, json_string(file->acknowledged[i])) == 0;
+    }
+    good = good && json_object_set(json, "acknowledged", marks) == 0;
+    json_decref(marks);
     if (!good) {
         json_decref(json);
         return NULL;
     }
     return json;
+}
+
+/* A lease of an older program has no such field. */
+static void marks_from_json(struct fields *f, struct lease_file *out)
+{
+    out->acknowledged_count = 0;
+    if (json_object_get(f->object, "acknowledged") == NULL) {
+        return;
+    }
+    const json_t *marks = fields_array(f, "acknowledged", LEASE_MARKS_MAX);
+    for (size_t i = 0; i < json_array_size(marks); i++) {
+        uint8_t id[ID_BYTES];
+        const json_t *mark = json_array_get(marks, i);
+        const char *text = json_string_value(mark);
+        if (text == NULL || hex_decode(text, json_string_length(mark), id, sizeof id) != ORCH_OK) {
+            fields_reject(f, "acknowledged", "holds something other than ids");
+            return;
+        }
+        memcpy(out->acknowledged[out->acknowledged_count++], text, ID_TEXT);
+    }
 }
 
 int32_t lease_file_from_json(const json_t *json, const char *what, struct lease_file *out,
@@ -51,6 +87,7 @@ int32_t lease_file_from_json(const json_t *json, const char *what, struct lease_
     out->started_ns = fields_i64(&f, "started_ns");
     out->ttl_ms = fields_u32(&f, "ttl_ms", UINT32_MAX);
     out->renewals = fields_u64(&f, "renewals");
+    marks_from_json(&f, out);
     return fields_end(&f, err);
 }
 

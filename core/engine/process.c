@@ -25,8 +25,14 @@ static void read_namespace(char out[40])
     out[len < 0 ? 0 : len] = '\0';
 }
 
-/* State and start time from /proc/PID/stat; false when they cannot be had. */
-static bool read_stat(int64_t pid, char *state, uint64_t *start_ticks)
+struct stat_line {
+    char state;
+    uint64_t threads;
+    uint64_t start_ticks;
+};
+
+/* From /proc/PID/stat; false when it cannot be had. */
+static bool read_stat(int64_t pid, struct stat_line *out)
 {
     char path[48];
     char line[1024];
@@ -41,25 +47,30 @@ static bool read_stat(int64_t pid, char *state, uint64_t *start_ticks)
         return false;
     }
     field += 2; /* field 3, the state */
-    *state = *field;
+    out->state = *field;
     for (int number = 3; number < 22; number++) {
+        if (number == 20) {
+            out->threads = strtoull(field, NULL, 10);
+        }
         field = strchr(field, ' ');
         if (field == NULL) {
             return false;
         }
         field++;
     }
-    *start_ticks = strtoull(field, NULL, 10);
+    out->start_ticks = strtoull(field, NULL, 10);
     return true;
 }
 
 void process_self(struct process_identity *out)
 {
-    char state = 0;
+    struct stat_line line;
     *out = (struct process_identity){.pid = getpid()};
     read_boot_id(out->boot_id);
     read_namespace(out->namespace_id);
-    if (!read_stat(out->pid, &state, &out->start_ticks)) {
+    if (read_stat(out->pid, &line)) {
+        out->start_ticks = line.start_ticks;
+    } else {
         out->boot_id[0] = '\0'; /* half an identity is none */
     }
 }
@@ -73,11 +84,12 @@ bool process_gone(const struct process_identity *identity)
         strcmp(identity->namespace_id, self.namespace_id) != 0) {
         return false;
     }
-    char state = 0;
-    uint64_t start_ticks = 0;
-    if (!read_stat(identity->pid, &state, &start_ticks)) {
+    struct stat_line line;
+    if (!read_stat(identity->pid, &line)) {
         /* hidepid can hide a living process from us, but not from kill(2). */
         return kill((pid_t)identity->pid, 0) != 0 && errno == ESRCH;
     }
-    return start_ticks != identity->start_ticks || state == 'Z' || state == 'X';
+    /* The first thread may be dead while others still end a system call. */
+    return line.start_ticks != identity->start_ticks ||
+           ((line.state == 'Z' || line.state == 'X') && line.threads <= 1);
 }

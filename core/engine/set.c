@@ -55,8 +55,9 @@ static json_t *set_to_json(const struct set *set)
         fields_put_text(json, "id", set->id) && fields_put_text(json, "name", set->name) &&
         fields_put_text(json, "type", set->type) && fields_put_text(json, "label", set->label) &&
         fields_put_text(json, "state", set->state == SET_COMPLETED ? "completed" : "partial") &&
-        fields_put_text(json, "run_id", set->run_id) && fields_put_text(json, "base", set->base) &&
-        fields_put_text(json, "host", set->host) &&
+        fields_put_text(json, "run_id", set->run_id) &&
+        (set->lease[0] == '\0' || fields_put_text(json, "lease", set->lease)) &&
+        fields_put_text(json, "base", set->base) && fields_put_text(json, "host", set->host) &&
         fields_put_text(json, "program_version", set->program_version) &&
         fields_put_i64(json, "started_ns", set->started_ns) &&
         fields_put_i64(json, "finished_ns", set->finished_ns) &&
@@ -190,6 +191,9 @@ static void set_fields(struct fields *f, struct set *set)
         fields_reject(f, "state", "is no state of a set");
     }
     fields_id(f, "run_id", set->run_id, true);
+    if (json_object_get(f->object, "lease") != NULL) {
+        fields_id(f, "lease", set->lease, true);
+    }
     fields_id(f, "base", set->base, true);
     fields_text(f, "host", set->host, sizeof set->host);
     fields_text(f, "program_version", set->program_version, sizeof set->program_version);

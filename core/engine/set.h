@@ -53,6 +53,14 @@ int32_t set_list_load(struct repo *repo,
                       void *ctx, struct set_list *out, struct orch_error *err) ORCH_CHECKED;
 void set_list_free(struct set_list *list);
 
+/* The same, and those that are not valid beside it: they count for nothing, and a prune removes
+ * them. */
+int32_t set_list_load_split(struct repo *repo,
+                            void (*damaged)(void *ctx, const char *name,
+                                            const struct orch_error *why),
+                            void *ctx, struct set_list *valid, struct set_list *invalid,
+                            struct orch_error *err) ORCH_CHECKED;
+
 /*
  * Finds a set by id, unique prefix of an id, timestamp name or "latest": the newest completed set
  * that has a good part of every one of `components` (a count of 0: any). The result belongs to the

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "engine/mark.h"
 #include "engine/setload.h"
 
 #define NAME_STAMP 15u     /* "20260131_120000" */
@@ -67,9 +68,27 @@ static int newest_first(const void *left, const void *right)
     return order != 0 ? order : strcmp(b->id, a->id);
 }
 
-int32_t set_list_load(struct repo *repo,
-                      void (*damaged)(void *ctx, const char *name, const struct orch_error *why),
-                      void *ctx, struct set_list *out, struct orch_error *err)
+/* What cannot be read: told, or the end of the call. */
+static int32_t
+unreadable(void (*damaged)(void *ctx, const char *name, const struct orch_error *why), void *ctx,
+           const char *name, const struct orch_error *why, struct orch_error *err)
+{
+    if (damaged != NULL && (why->code == ORCH_E_CORRUPT || why->code == ORCH_E_VERSION)) {
+        char file[STORAGE_NAME_MAX + 8];
+        (void)snprintf(file, sizeof file, "%s/%s", SET_FOLDER, name);
+        damaged(ctx, file, why);
+        return ORCH_OK;
+    }
+    if (err != NULL) {
+        *err = *why;
+    }
+    return why->code;
+}
+
+int32_t set_list_load_all(struct repo *repo,
+                          void (*damaged)(void *ctx, const char *name,
+                                          const struct orch_error *why),
+                          void *ctx, struct set_list *out, struct orch_error *err)
 {
     CLEANUP(names_clear) struct names names = {NULL, 0, 0};
     *out = (struct set_list){NULL, 0};
@@ -86,22 +105,71 @@ int32_t set_list_load(struct repo *repo,
         rc = set_load(repo, names.list[i], &out->sets[out->count], &why);
         if (rc == ORCH_OK) {
             out->count++;
-        } else if (rc == ORCH_E_NOT_FOUND) {
-            continue; /* deleted since it was listed */
-        } else if (damaged != NULL && (rc == ORCH_E_CORRUPT || rc == ORCH_E_VERSION)) {
-            char file[STORAGE_NAME_MAX + 8];
-            (void)snprintf(file, sizeof file, "%s/%s", SET_FOLDER, names.list[i]);
-            damaged(ctx, file, &why);
-        } else {
+        } else if (rc != ORCH_E_NOT_FOUND && /* deleted since it was listed */
+                   (rc = unreadable(damaged, ctx, names.list[i], &why, err)) != ORCH_OK) {
             set_list_free(out);
-            if (err != NULL) {
-                *err = why;
-            }
             return rc;
         }
     }
     qsort((void *)out->sets, out->count, sizeof(struct set *), newest_first);
     return ORCH_OK;
+}
+
+int32_t set_list_load_split(
+    struct repo *repo, void (*damaged)(void *ctx, const char *name, const struct orch_error *why),
+    void *ctx, struct set_list *valid, struct set_list *invalid, struct orch_error *err)
+{
+    struct lapsed_list *lapsed = NULL;
+    *invalid = (struct set_list){NULL, 0};
+    int32_t rc = set_list_load_all(repo, damaged, ctx, valid, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    /* After the sets: what is put now was under way when these were listed. */
+    rc = lapsed_list_load(repo, &lapsed, err);
+    if (rc == ORCH_OK && valid->count > 0) {
+        invalid->sets = calloc(valid->count, sizeof(struct set *));
+        if (invalid->sets == NULL) {
+            rc = orch_fail(err, ORCH_E_NOMEM, "no memory to list the sets");
+        }
+    }
+    size_t all = valid->count;
+    size_t at = 0;
+    valid->count = 0;
+    for (; rc == ORCH_OK && at < all; at++) {
+        struct set *set = valid->sets[at];
+        struct orch_error why = ORCH_ERROR_INIT;
+        bool counts = false;
+        if (lapsed_list_check(lapsed, set->lease, set->id, &counts, &why) != ORCH_OK) {
+            rc = unreadable(damaged, ctx, set->name, &why, err);
+            set_free(set);
+        } else if (counts) {
+            valid->sets[valid->count++] = set;
+        } else {
+            invalid->sets[invalid->count++] = set;
+        }
+    }
+    lapsed_list_free(lapsed);
+    if (rc != ORCH_OK) {
+        for (; at < all; at++) {
+            set_free(valid->sets[at]);
+        }
+        set_list_free(valid);
+        set_list_free(invalid);
+    }
+    return rc;
+}
+
+int32_t set_list_load(struct repo *repo,
+                      void (*damaged)(void *ctx, const char *name, const struct orch_error *why),
+                      void *ctx, struct set_list *out, struct orch_error *err)
+{
+    struct set_list invalid;
+    int32_t rc = set_list_load_split(repo, damaged, ctx, out, &invalid, err);
+    if (rc == ORCH_OK) {
+        set_list_free(&invalid);
+    }
+    return rc;
 }
 
 void set_list_free(struct set_list *list)

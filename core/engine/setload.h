@@ -10,6 +10,12 @@
 int32_t set_load(struct repo *repo, const char *name, struct set **out,
                  struct orch_error *err) ORCH_CHECKED;
 
+/* Every manifest, valid or not; else as set_list_load(). */
+int32_t set_list_load_all(struct repo *repo,
+                          void (*damaged)(void *ctx, const char *name,
+                                          const struct orch_error *why),
+                          void *ctx, struct set_list *out, struct orch_error *err) ORCH_CHECKED;
+
 /* Fills a zeroed set from the manifest sets/NAME; `what` names it in messages. set_free() is due
  * also after a failure. */
 int32_t set_from_json(const json_t *json, const char *name, const char *what, struct set *set,

@@ -154,6 +154,7 @@ static int32_t build_set(struct backup *b, int64_t started_ns, struct orch_error
                    b->options->label == NULL ? "" : b->options->label);
     (void)snprintf(set->base, sizeof(set->base), "%s", b->base == NULL ? "" : b->base->id);
     (void)snprintf(set->run_id, sizeof(set->run_id), "%s", b->result->run_id);
+    (void)snprintf(set->lease, sizeof(set->lease), "%s", lease_id(b->lease));
     (void)snprintf(set->program_version, sizeof(set->program_version), "%s", ORCHESTRATE_VERSION);
     (void)gethostname(set->host, sizeof(set->host) - 1);
     set->started_ns = started_ns;

@@ -9,8 +9,9 @@ import time
 from base import Scenario, built, main
 from lab.command import check_output
 
-# Points that a restore reaches; all others belong to a backup.
+# Points that a restore reaches, and those that a prune or the removal of a set reaches; all others belong to a backup.
 RESTORE = 'restore-'
+REMOVAL = ('prune-', 'delete-', 'lapsed-')
 
 
 def crash_points():
@@ -52,7 +53,7 @@ class Crashes(Scenario):
 
     def test_backup_killed_at_every_point(self):
         system, _ = self.prepared(('settings', 'uploads', 'kb', 'hot'), 60)
-        points = [p for p in self.points if not p.startswith(RESTORE)]
+        points = [p for p in self.points if not p.startswith((RESTORE,) + REMOVAL)]
         again = ['put-created:3', 'put-written:4', 'put-synced:5', 'put-renamed:3', 'put-renamed:6', 'pack-stored:2',
                  'part-stored:3']
         for number, point in enumerate(points + again):
