@@ -269,6 +269,18 @@ static int32_t malformed(struct orch_error *err)
     return orch_fail(err, ORCH_E_CORRUPT, "a list of chunks is malformed");
 }
 
+int32_t reflist_leaf_open(struct reader *in, const void *data, size_t len, uint32_t *count,
+                          struct orch_error *err)
+{
+    *in = reader_over(data, len);
+    const uint8_t *header = reader_take(in, LEAF_HEADER_BYTES);
+    if (header == NULL || header[0] != 'L' || header[1] != 1 || get_le32(header + 4) == 0) {
+        return malformed(err);
+    }
+    *count = get_le32(header + 4);
+    return ORCH_OK;
+}
+
 static int32_t next_leaf(struct reflist_cursor *cursor, struct orch_error *err)
 {
     struct tree_child leaf;
@@ -284,13 +296,8 @@ static int32_t next_leaf(struct reflist_cursor *cursor, struct orch_error *err)
     if (rc != ORCH_OK) {
         return rc;
     }
-    cursor->in = reader_over(cursor->leaf.data, cursor->leaf.len);
-    const uint8_t *header = reader_take(&cursor->in, LEAF_HEADER_BYTES);
-    if (header == NULL || header[0] != 'L' || header[1] != 1 || get_le32(header + 4) == 0) {
-        return malformed(err);
-    }
-    cursor->leaf_left = get_le32(header + 4);
-    return ORCH_OK;
+    return reflist_leaf_open(&cursor->in, cursor->leaf.data, cursor->leaf.len, &cursor->leaf_left,
+                             err);
 }
 
 int32_t reflist_cursor_next(struct reflist_cursor *cursor, struct ref *ref, bool *more,

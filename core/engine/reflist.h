@@ -34,6 +34,10 @@ void reflist_encode(struct buffer *out, const struct reflist *list);
 /* `list->bytes` points into the reader's bytes. Every reference is checked. */
 bool reflist_decode(struct reader *in, struct reflist *list);
 
+/* Reads the header of a leaf of a long list; *count references follow in *in. */
+int32_t reflist_leaf_open(struct reader *in, const void *data, size_t len, uint32_t *count,
+                          struct orch_error *err) ORCH_CHECKED;
+
 /* ---- writing ------------------------------------------------------------------------------- */
 
 struct reflist_writer;

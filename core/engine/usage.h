@@ -19,8 +19,9 @@ int32_t usage_new(struct repo *repo, struct index *index, struct usage **out,
 void usage_free(struct usage *usage); /* NULL is fine */
 
 /* Walks all good parts of the set. A part or a node that cannot be read, or a chunk that has no
- * place, is an error which names the set: nobody can tell what it needs. A set that was added
- * before costs nothing. `progress` (NULL allowed) is told of the chunks walked. */
+ * place (ORCH_E_NOT_FOUND), is an error which names the set: nobody can tell what it needs. After a
+ * failure the usage is good for nothing but usage_free(). A set that was added before costs
+ * nothing. `progress` (NULL allowed) is told of the references walked so far. */
 int32_t usage_add_set(struct usage *usage, const struct set *set,
                       void (*progress)(void *ctx, uint64_t chunks), void *ctx,
                       struct orch_error *err) ORCH_CHECKED;

@@ -17,6 +17,11 @@ void et_ok_at(int32_t rc, const struct orch_error *err, const char *file, int li
     }
 }
 
+struct repo_unlock et_unlock(bool encrypted)
+{
+    return (struct repo_unlock){.key = encrypted ? key : NULL};
+}
+
 void et_repo_make(struct et_repo *r, bool encrypted)
 {
     struct orch_error err = ORCH_ERROR_INIT;
@@ -25,8 +30,7 @@ void et_repo_make(struct et_repo *r, bool encrypted)
     if (mkdtemp(r->dir) == NULL) {
         ck_abort_msg("cannot make a folder below /tmp");
     }
-    struct repo_create_options options = {.encrypted = encrypted};
-    options.unlock.key = encrypted ? key : NULL;
+    struct repo_create_options options = {.encrypted = encrypted, .unlock = et_unlock(encrypted)};
     et_ok(storage_open(r->dir, true, &r->storage, &err), err);
     et_ok(repo_create(r->storage, &options, &err), err);
     et_ok(repo_open(r->storage, &options.unlock, NULL, &r->repo, &err), err);

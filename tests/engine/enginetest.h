@@ -24,6 +24,8 @@ struct et_repo {
 /* A new repository below /tmp, opened; removed by et_repo_remove. */
 void et_repo_make(struct et_repo *r, bool encrypted);
 void et_repo_remove(struct et_repo *r);
+/* What opens it, or a copy of it. */
+struct repo_unlock et_unlock(bool encrypted);
 
 /* Changes one bit of a byte of a file where it stands. */
 void et_flip(const struct et_repo *r, const char *name, uint64_t offset, unsigned bit);
