@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/output.h"
+#include "cli/values.h"
 
 static int32_t check(struct cli *cli, struct orch_error *err)
 {
@@ -45,6 +46,9 @@ static int run(struct cli *cli)
     const char **targets = cli_values(cli, "target", &options.target_count);
     options.targets = targets;
     int32_t rc = check(cli, &err);
+    if (rc == ORCH_OK) {
+        rc = values_jobs(cli, &err);
+    }
     for (size_t i = 0; rc == ORCH_OK && i < options.target_count; i++) {
         rc = config_override(cli->run.config, targets[i], &err);
     }
@@ -63,6 +67,7 @@ static const struct cli_flag flags[] = {
     {"resume", NULL, false, "go on with an unfinished restore of the same set and components"},
     {"restart", NULL, false, "give up an unfinished restore; what it set aside stays"},
     {"allow-incompatible", NULL, false, "turn refusals about compatibility into warnings; audited"},
+    VALUES_JOBS_FLAG,
     {"strategy", "S", false, "replace (default); the merge strategies come later"},
     {"select", "PATTERN", true, "single items (a later version)"},
     {NULL, NULL, false, NULL},

@@ -93,6 +93,10 @@ static int run_steps(struct cli *cli, const struct plan *plan, json_t *results)
         } else if (cli_has(cli, "dry-run")) {
             report_text(cli->run.report, REPORT_NOTE, NULL, "step %zu would %s", i + 1,
                         step->kind == PLAN_BACKUP ? "take a backup" : "verify");
+        } else if (step->kind == PLAN_PRUNE) {
+            struct orch_error err = ORCH_ERROR_INIT;
+            (void)orch_fail(&err, ORCH_E_UNSUPPORTED, "steps of kind prune are not built yet");
+            code = output_fail(cli, &err, results);
         } else if (step->kind == PLAN_BACKUP) {
             code = run_backup(cli, step, results);
         } else {

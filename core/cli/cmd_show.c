@@ -7,6 +7,7 @@
 #include "cli/proofs.h"
 #include "cli/render.h"
 #include "engine/content.h"
+#include "run/reading.h"
 
 static json_t *stats_json(const struct part_stats *stats)
 {
@@ -87,9 +88,17 @@ static int32_t print_items(struct cli *cli, const struct set *set, const char *c
     CLEANUP(part_cleanup) struct part *part = NULL;
     struct index *index = NULL;
     struct content_reader *reader = NULL;
-    int32_t rc = part_load(cli->run.repo, held->part, &part, err);
+    struct lease *lease = NULL;
+    char run_id[ID_TEXT];
+    int32_t rc = id_new(run_id, err);
     if (rc == ORCH_OK) {
-        rc = context_open_index(&cli->run, &index, err);
+        rc = reading_lease(&cli->run, run_id, "show", &lease, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = part_load(cli->run.repo, held->part, &part, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = context_open_index(&cli->run, lease, false, &index, err);
     }
     if (rc == ORCH_OK) {
         rc = content_open(cli->run.repo, index, part, CONTENT_ENTRIES_ONLY, &reader, err);
@@ -108,6 +117,7 @@ static int32_t print_items(struct cli *cli, const struct set *set, const char *c
     }
     content_close(reader);
     index_close(index);
+    lease_end(lease);
     return rc;
 }
 

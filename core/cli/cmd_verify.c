@@ -1,11 +1,15 @@
 /* cmd_verify.c: proves a set, or the whole repository. */
 #include "cli/output.h"
+#include "cli/values.h"
 
 static int run(struct cli *cli)
 {
     struct orch_error err = ORCH_ERROR_INIT;
     enum check_level level = CHECK_DATA;
     const char *text = cli_value(cli, "level");
+    if (values_jobs(cli, &err) != ORCH_OK) {
+        return cli_fail(cli, &err);
+    }
     if (text != NULL && verify_level(text, &level, &err) != ORCH_OK) {
         return cli_fail(cli, &err);
     }
@@ -14,6 +18,7 @@ static int run(struct cli *cli)
 
 static const struct cli_flag flags[] = {
     {"level", "L", false, "manifest, index or data (default)"},
+    VALUES_JOBS_FLAG,
     {NULL, NULL, false, NULL},
 };
 

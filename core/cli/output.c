@@ -129,18 +129,21 @@ static int32_t check_backup(const struct cli *cli, const struct backup_options *
         return orch_fail(err, ORCH_E_CONFIG,
                          "--complete is not built yet; it comes in a later version");
     }
-    if (strcmp(type, "differential") == 0 || strcmp(type, "snapshot") == 0) {
+    static const char *const types[] = {"full", "incremental", "differential", "snapshot"};
+    bool known = false;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        known = known || strcmp(type, types[i]) == 0;
+    }
+    if (!known) {
         return orch_fail(err, ORCH_E_CONFIG,
-                         "type \"%s\" is not built yet; it comes in a later "
-                         "version. Use full or incremental",
+                         "there is no type \"%s\"; choose full, incremental, differential or "
+                         "snapshot",
                          type);
     }
-    if (strcmp(type, "full") != 0 && strcmp(type, "incremental") != 0) {
-        return orch_fail(err, ORCH_E_CONFIG, "there is no type \"%s\"; choose full or incremental",
-                         type);
-    }
-    if (options->base != NULL && strcmp(type, "incremental") != 0) {
-        return orch_fail(err, ORCH_E_CONFIG, "--base goes with --type incremental");
+    if (options->base != NULL && strcmp(type, "incremental") != 0 &&
+        strcmp(type, "differential") != 0) {
+        return orch_fail(err, ORCH_E_CONFIG,
+                         "--base goes with --type incremental and --type differential");
     }
     if (options->label != NULL && strlen(options->label) > 127) {
         return orch_fail(err, ORCH_E_CONFIG, "a label has at most 127 bytes");

@@ -56,7 +56,7 @@ int32_t content_open(struct repo *repo, struct index *index, const struct part *
         rc = digest_new(&reader->digest, err);
     }
     if (rc == ORCH_OK && (flags & (CONTENT_ENTRIES_ONLY | CONTENT_FOR_EARLIER)) == 0) {
-        rc = prefetch_new(repo, index, DATA_SLOTS, 0, &reader->data, err);
+        rc = prefetch_new(repo, index, DATA_SLOTS, flags >> 16, &reader->data, err);
         if (rc == ORCH_OK) {
             rc = contentahead_init(&reader->ahead, part, reader->meta, err);
         }
@@ -282,7 +282,8 @@ static int32_t begin_value(struct content_reader *reader, struct orch_error *err
     const struct reflist *refs = &reader->record.value_refs;
     int32_t rc = ORCH_OK;
     if (reader->values == NULL) {
-        rc = prefetch_new(reader->repo, reader->index, VALUE_SLOTS, 0, &reader->values, err);
+        rc = prefetch_new(reader->repo, reader->index, VALUE_SLOTS, reader->flags >> 16,
+                          &reader->values, err);
     }
     if (rc == ORCH_OK) {
         rc = reflist_cursor_init(&reader->refs, refs, fetch_chunk, reader->meta, err);

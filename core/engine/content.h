@@ -17,10 +17,13 @@ struct content_reader;
  * CONTENT_ENTRIES_ONLY. */
 #define CONTENT_FOR_EARLIER 2u
 
-/* `index` and `part` are borrowed. */
+/* How many threads fetch and open what is read ahead, up to 256; 0: one per core. */
+#define CONTENT_JOBS(n) ((uint32_t)(n) << 16)
+
+/* `index` and `part` are borrowed. `flags`: of the above. */
 int32_t content_open(struct repo *repo, struct index *index, const struct part *part,
-                     uint32_t flags, struct content_reader **out, struct orch_error *err)
-    ORCH_CHECKED;
+                     uint32_t flags, struct content_reader **out,
+                     struct orch_error *err) ORCH_CHECKED;
 /*
  * The next event: objects in name order, then records, then END. No byte is delivered before its
  * chunk's id was checked: damage is ORCH_E_CORRUPT and names the object and the file that is hurt.

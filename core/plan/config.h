@@ -17,6 +17,17 @@ struct config_secret {
     char *file, *env, *command;
 };
 
+/* One rule of retention (run/retention.h says what each means), and the sets that it is for. */
+struct config_retention {
+    char *label;       /* only sets with this label ("": without one); NULL: any */
+    char **components; /* only sets of exactly these; NULL: any */
+    /* 0: not given. */
+    int64_t keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly;
+    int64_t max_age_ms, max_count, max_size_bytes;
+};
+/* Does it say anything about what is kept? */
+bool config_retention_has_rule(const struct config_retention *rule);
+
 struct config_repository {
     char *name;
     char *url;
@@ -26,6 +37,8 @@ struct config_repository {
     char *compression;               /* "zstd", "zstd:3", "gzip", "none"; default "zstd" */
     char *verify;  /* after a backup: "none", "manifest", "index", "data" (default) */
     uint32_t jobs; /* 0: one per core */
+    struct config_retention *retention; /* the first that fits a set holds for it */
+    size_t retention_count;
     char *file;
     int line;
 };
@@ -49,6 +62,7 @@ struct config_component {
     int64_t timeout_ms;             /* "timeout": a whole job; 0: none */
     int64_t stall_timeout_ms;       /* "stall_timeout"; 0: default */
     uint32_t retries;               /* "retries": more tries of a failed backup; default 0 */
+    int64_t rate_limit;             /* "rate_limit": bytes per second; 0: none */
     struct config_option *options;
     size_t option_count;
     char *file;
@@ -109,6 +123,8 @@ void config_secret_free(char *secret);
 /* "10GB", "1.5 GB", "512KiB", "100" to bytes: powers of 1000 for KB, MB, GB, TB and of 1024 for KiB
  * …; "30m", "1h30m", "250ms" to milliseconds. ORCH_E_CONFIG with the reason, without a place. */
 int32_t config_parse_size(const char *text, int64_t *bytes, struct orch_error *err) ORCH_CHECKED;
+/* A size, with or without "/s" behind it, above 0: bytes per second. */
+int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *err) ORCH_CHECKED;
 int32_t config_parse_duration(const char *text, int64_t *ms, struct orch_error *err) ORCH_CHECKED;
 
 #endif

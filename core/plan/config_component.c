@@ -12,9 +12,9 @@
 #include "plan/document.h"
 #include "plan/suggest.h"
 
-/* The last five are those of struct config_common. */
-static const char *const core_keys[] = {"plugin",  "depends_on",    "rto",    "rpo",
-                                        "timeout", "stall_timeout", "retries"};
+/* The last six are those of struct config_common. */
+static const char *const core_keys[] = {"plugin",  "depends_on",    "rto",     "rpo",
+                                        "timeout", "stall_timeout", "retries", "rate_limit"};
 #define CORE_KEYS (sizeof(core_keys) / sizeof(core_keys[0]))
 #define COMMON_FIRST 2
 #define RETRIES_MAX 100
@@ -53,6 +53,9 @@ int32_t config_common_take(const config_setting_t *setting, struct config_common
         int32_t rc = document_integer(setting, 0, RETRIES_MAX, &retries, err);
         common->retries = rc == ORCH_OK ? (uint32_t)retries : common->retries;
         return rc;
+    }
+    if (strcmp(name, "rate_limit") == 0) {
+        return document_rate(setting, &common->rate_limit, err);
     }
     *known = false;
     return ORCH_OK;
@@ -399,5 +402,6 @@ int32_t config_component_take(const config_setting_t *setting, const struct conf
     out->timeout_ms = common.timeout_ms;
     out->stall_timeout_ms = common.stall_timeout_ms;
     out->retries = common.retries;
+    out->rate_limit = common.rate_limit;
     return ORCH_OK;
 }

@@ -5,6 +5,7 @@
  *   config_files.c      the files of conf.d
  *   config_component.c  one component: core keys, then the options that its plugin declares
  *   config_repository.c one repository
+ *   config_retention.c  what is kept of its sets
  *   config_value.c      a declared option's value, from a setting or from text
  *   config_secret.c     where secrets come from, and reading them
  *   config_command.c    a secret from a command
@@ -38,6 +39,7 @@ struct config_private {
 struct config_common {
     int64_t rto_ms, rpo_ms, timeout_ms, stall_timeout_ms;
     uint32_t retries;
+    int64_t rate_limit;
 };
 
 struct document;
@@ -64,7 +66,8 @@ int32_t config_build(const char *dir, const struct config_files *files,
 
 /* ---- config_component.c -- */
 
-/* Takes one of rto, rpo, timeout, stall_timeout and retries; *known is false for other names. */
+/* Takes one of rto, rpo, timeout, stall_timeout, retries and rate_limit; *known is false for other
+ * names. */
 int32_t config_common_take(const config_setting_t *setting, struct config_common *common,
                            bool *known, struct orch_error *err) ORCH_CHECKED;
 /* The names that config_common_take knows; *count of them. */
@@ -83,6 +86,20 @@ int32_t config_plugin_check(const struct plugin_info *info, struct orch_error *e
 int32_t config_repository_take(const config_setting_t *setting, struct config_repository *out,
                                struct orch_error *err) ORCH_CHECKED;
 void config_repository_clear(struct config_repository *repository);
+
+/* ---- config_retention.c -- */
+
+/* `retention`: a group or a list of groups. Also a half-filled array is to be cleared. */
+int32_t config_retention_take(const config_setting_t *setting, struct config_retention **out,
+                              size_t *count, struct orch_error *err) ORCH_CHECKED;
+/* Takes one key of a rule; *known is false for other names. */
+int32_t config_retention_take_member(const config_setting_t *member, struct config_retention *rule,
+                                     bool *known, struct orch_error *err) ORCH_CHECKED;
+/* The keys of a rule; *count of them. */
+const char *const *config_retention_names(size_t *count);
+void config_retention_clear(struct config_retention *rule);
+/* Frees the array too. */
+void config_retention_clear_all(struct config_retention *rules, size_t count);
 
 /* ---- config_value.c -- */
 

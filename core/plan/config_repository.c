@@ -11,7 +11,7 @@
 
 static const char *const keys[] = {
     "url",      "encryption",  "passphrase_file", "passphrase_env", "passphrase_command",
-    "key_file", "compression", "verify",          "jobs",
+    "key_file", "compression", "verify",          "jobs",           "retention",
 };
 
 void config_repository_clear(struct config_repository *repository)
@@ -22,6 +22,7 @@ void config_repository_clear(struct config_repository *repository)
     free(repository->key_file);
     free(repository->compression);
     free(repository->verify);
+    config_retention_clear_all(repository->retention, repository->retention_count);
     free(repository->file);
     *repository = (struct config_repository){0};
 }
@@ -217,6 +218,8 @@ int32_t config_repository_take(const config_setting_t *setting, struct config_re
         if (strcmp(name, "jobs") == 0) {
             rc = document_integer(member, 0, JOBS_MAX, &jobs, err);
             out->jobs = (uint32_t)jobs;
+        } else if (strcmp(name, "retention") == 0) {
+            rc = config_retention_take(member, &out->retention, &out->retention_count, err);
         } else if (strncmp(name, "passphrase_", 11) == 0) {
             rc = take_secret(member, out, err);
         } else {

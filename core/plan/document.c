@@ -357,6 +357,12 @@ int32_t document_size(const config_setting_t *setting, int64_t *bytes, struct or
     return take_units(setting, "size", "MB", config_parse_size, bytes, err);
 }
 
+int32_t document_rate(const config_setting_t *setting, int64_t *bytes_per_second,
+                      struct orch_error *err)
+{
+    return take_units(setting, "rate", "MB/s", config_parse_rate, bytes_per_second, err);
+}
+
 void document_texts_free(char **texts)
 {
     for (char **t = texts; t != NULL && *t != NULL; t++) {

@@ -61,6 +61,8 @@ int32_t document_duration(const config_setting_t *setting, int64_t *ms,
                           struct orch_error *err) ORCH_CHECKED;
 int32_t document_size(const config_setting_t *setting, int64_t *bytes,
                       struct orch_error *err) ORCH_CHECKED;
+int32_t document_rate(const config_setting_t *setting, int64_t *bytes_per_second,
+                      struct orch_error *err) ORCH_CHECKED;
 int32_t document_group(const config_setting_t *setting, struct orch_error *err) ORCH_CHECKED;
 
 void document_texts_free(char **texts); /* NULL is fine */

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "plan/config_internal.h"
 #include "plan/document.h"
 #include "plan/plan_internal.h"
 #include "plan/suggest.h"
@@ -39,6 +40,7 @@ void plan_free(struct plan *plan)
         free(step->level);
         free(step->strategy);
         free(step->command);
+        config_retention_clear(&step->retention);
     }
     free(plan->steps);
     free(plan->name);
@@ -160,9 +162,8 @@ static int32_t take_backup(const struct reading *r, const config_setting_t *grou
                            struct plan_step *step)
 {
     static const char *const keys[] = {"components", "type", "label"};
-    static const char *const now[] = {"full", "incremental"};
-    static const char *const later[] = {"differential", "snapshot"};
-    static const struct words types = {now, 2, later, 2};
+    static const char *const now[] = {"full", "incremental", "differential", "snapshot"};
+    static const struct words types = {now, 4, NULL, 0};
     int32_t rc = document_only(group, "a backup step", keys, 3, r->err);
     for (int i = 0; rc == ORCH_OK && i < config_setting_length(group); i++) {
         const config_setting_t *member = config_setting_get_elem(group, (unsigned int)i);
@@ -247,21 +248,52 @@ static int32_t take_check(const struct reading *r, const config_setting_t *group
     return rc;
 }
 
+#define PRUNE_OWN_KEYS 2
+
+static int32_t take_prune(const struct reading *r, const config_setting_t *group,
+                          struct plan_step *step)
+{
+    size_t count = 0;
+    const char *const *rules = config_retention_names(&count);
+    CLEANUP_FREE const char **keys = calloc(count + PRUNE_OWN_KEYS, sizeof(*keys));
+    if (keys == NULL) {
+        return fail_memory(r->err);
+    }
+    keys[0] = "repack_above";
+    keys[1] = "wait";
+    memcpy((void *)(keys + PRUNE_OWN_KEYS), rules, count * sizeof(*keys));
+    int32_t rc = document_only(group, "a prune step", keys, count + PRUNE_OWN_KEYS, r->err);
+    step->wait_ms = -1;
+    for (int i = 0; rc == ORCH_OK && i < config_setting_length(group); i++) {
+        const config_setting_t *member = config_setting_get_elem(group, (unsigned int)i);
+        int64_t percent = 0;
+        bool known = false;
+        if (strcmp(config_setting_name(member), "wait") == 0) {
+            rc = document_duration(member, &step->wait_ms, r->err);
+        } else if (strcmp(config_setting_name(member), "repack_above") == 0) {
+            rc = document_integer(member, 1, 100, &percent, r->err);
+            step->repack_above = (uint32_t)percent;
+        } else {
+            rc = config_retention_take_member(member, &step->retention, &known, r->err);
+        }
+    }
+    return rc;
+}
+
 static const struct kind {
     const char *name;
     enum plan_step_kind kind;
     int32_t (*take)(const struct reading *r, const config_setting_t *group, struct plan_step *step);
 } kinds[] = {
-    {"backup", PLAN_BACKUP, take_backup},
-    {"verify", PLAN_VERIFY, take_verify},
-    {"restore", PLAN_RESTORE, take_restore},
-    {"check", PLAN_CHECK, take_check},
+    {"backup", PLAN_BACKUP, take_backup},    {"verify", PLAN_VERIFY, take_verify},
+    {"restore", PLAN_RESTORE, take_restore}, {"check", PLAN_CHECK, take_check},
+    {"prune", PLAN_PRUNE, take_prune},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static int32_t fail_kind(const struct reading *r, const config_setting_t *setting)
 {
-    static const char *const later[] = {"prune", "copy", "drill"};
+    static const char *const later[] = {"copy", "drill"};
     const char *names[KINDS];
     const char *name = config_setting_name(setting);
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
@@ -294,8 +326,8 @@ static int32_t take_step(const struct reading *r, const config_setting_t *settin
     }
     if (config_setting_length(setting) != 1) {
         return document_fail(setting, r->err,
-                             "a step has exactly one key, its kind (backup, verify, restore or "
-                             "check), and this one has %d; put each into braces of its own",
+                             "a step has exactly one key, its kind (backup, verify, restore, check "
+                             "or prune), and this one has %d; put each into braces of its own",
                              config_setting_length(setting));
     }
     const config_setting_t *body = config_setting_get_elem(setting, 0);

@@ -64,6 +64,9 @@ static int32_t worker_new(const struct worker_options *options, struct worker **
     worker->in_process = options->in_process;
     worker->inline_data = options->inline_data;
     worker->call_timeout_ms = or_default(options->call_timeout_ms, DEFAULT_TIMEOUT_MS);
+    worker->read_ahead = options->read_ahead == 0 || options->read_ahead > WORKER_BLOCKS
+                             ? WORKER_BLOCKS
+                             : options->read_ahead;
     worker->stall_timeout_ms = or_default(options->stall_timeout_ms, DEFAULT_TIMEOUT_MS);
     worker->job_timeout_ms = options->job_timeout_ms;
     worker->grace_ms = or_default(options->grace_ms, DEFAULT_GRACE_MS);
@@ -165,7 +168,7 @@ static int32_t answer_hello(struct worker *worker, const json_t *hello, struct o
     int chosen = high < WIRE_PROTOCOL_MAX ? (int)high : WIRE_PROTOCOL_MAX;
     CLEANUP_JSON json_t *answer = json_pack(
         "{s:i, s:s, s:i, s:i, s:s}", "protocol", chosen, "bulk", ring ? "ring" : "inline", "blocks",
-        (int)WORKER_BLOCKS, "ring_blocks", (int)worker->ring.blocks, "digest", "xxh3-64");
+        (int)worker->read_ahead, "ring_blocks", (int)worker->ring.blocks, "digest", "xxh3-64");
     CLEANUP_FREE char *text = answer == NULL ? NULL : json_dumps(answer, JSON_COMPACT);
     if (text == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory for a message");

@@ -27,12 +27,14 @@
 struct worker;
 
 struct worker_options {
-    const char *component;    /* for logs and the plugin; NULL: none yet (describing) */
-    const char *plugin_path;  /* the shared object */
-    bool in_process;          /* a thread instead of a process: debuggers and sanitizers. No time
-                                 limits, and a plugin that hangs cannot be ended */
-    bool inline_data;         /* bulk data through the pipe instead of the ring; for tests */
-    int64_t call_timeout_ms;  /* for every call but backup and restore; 0: 10 minutes */
+    const char *component;   /* for logs and the plugin; NULL: none yet (describing) */
+    const char *plugin_path; /* the shared object */
+    bool in_process;         /* a thread instead of a process: debuggers and sanitizers. No time
+                                limits, and a plugin that hangs cannot be ended */
+    bool inline_data;        /* bulk data through the pipe instead of the ring; for tests */
+    uint32_t read_ahead;     /* backup: blocks of 1 MiB that the plugin may be ahead of the host; 0,
+                                or more than there are: as many as there are */
+    int64_t call_timeout_ms; /* for every call but backup and restore; 0: 10 minutes */
     int64_t stall_timeout_ms; /* backup, restore: the longest time without any sign of life from the
                                  worker's side of the data flow; 0: 10 minutes */
     int64_t job_timeout_ms;   /* backup, restore: in all; 0: none */

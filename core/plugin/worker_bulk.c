@@ -39,7 +39,7 @@ struct bulk {
 static int32_t copy_block(struct worker *worker, struct bulk *bulk, const struct wire_frame *frame,
                           const uint8_t *payload, size_t *len, struct orch_error *err)
 {
-    uint32_t slot = (uint32_t)(bulk->blocks++ % WORKER_BLOCKS);
+    uint32_t slot = (uint32_t)(bulk->blocks++ % worker->read_ahead);
     if (worker->ring.base == NULL) {
         if (frame->length == 0) {
             return orch_fail(err, ORCH_E_PROTOCOL, "an empty block");

@@ -28,6 +28,7 @@ struct worker {
     char *plugin_name; /* for messages, before there is an info */
     bool in_process;
     bool inline_data;
+    uint32_t read_ahead; /* 1 to WORKER_BLOCKS */
     int64_t call_timeout_ms, stall_timeout_ms, job_timeout_ms, grace_ms;
     const volatile int *cancel;
     void (*log)(void *ctx, uint32_t level, const char *text);

@@ -10,6 +10,10 @@
 #include "run/journal.h"
 #include "run/parallel.h"
 
+/* zstd at its fastest that still pays: at this level compressing costs less time than writing what
+ * it saves (docs/performance.md). */
+#define SNAPSHOT_LEVEL (-5)
+
 /* ---- which components, and what they are compared with ---- */
 
 static int32_t choose_components(struct backup *b, struct orch_error *err)
@@ -43,17 +47,27 @@ static int32_t choose_components(struct backup *b, struct orch_error *err)
         b->jobs[i].ctx = b->ctx;
         b->jobs[i].component = component;
         b->jobs[i].type = o->type;
+        b->jobs[i].rate.bytes_per_second = rate_lower(o->rate_limit, component->rate_limit);
         b->job_count = i + 1;
     }
     return graph_subset(config->graph, names, count, &b->graph, err);
 }
 
-/* The newest good part of the component, in the base set or anywhere. */
+static bool is_type(const struct backup *b, const char *type)
+{
+    return strcmp(b->options->type, type) == 0;
+}
+
+/* The newest good part of the component that the type of this backup compares with; in the base set
+ * whatever its type. */
 static int32_t find_earlier(struct backup *b, struct backup_job *job, struct orch_error *err)
 {
     for (size_t i = 0; i < b->sets.count; i++) {
         const struct set *set = b->sets.sets[i];
-        if (b->base != NULL && set != b->base) {
+        bool wanted = b->base != NULL
+                          ? set == b->base
+                          : !is_type(b, "differential") || strcmp(set->type, "full") == 0;
+        if (!wanted) {
             continue;
         }
         const struct set_component *found = set_component_find(set, job->component->name);
@@ -78,10 +92,13 @@ static void list_damaged(void *ctx, const char *name, const struct orch_error *w
 
 static int32_t choose_earlier(struct backup *b, struct orch_error *err)
 {
-    if (strcmp(b->options->type, "incremental") != 0) {
+    if (!is_type(b, "incremental") && !is_type(b, "differential")) {
         return ORCH_OK;
     }
     int32_t rc = set_list_load(b->ctx->repo, list_damaged, b, &b->sets, err);
+    if (rc == ORCH_OK) { /* a set may have come since the segments were listed */
+        rc = index_refresh(b->index, err);
+    }
     if (rc == ORCH_OK && b->options->base != NULL) {
         rc = set_find(&b->sets, b->options->base, NULL, 0, &b->base, err);
     }
@@ -89,7 +106,8 @@ static int32_t choose_earlier(struct backup *b, struct orch_error *err)
         rc = find_earlier(b, &b->jobs[i], err);
         if (rc == ORCH_OK && b->jobs[i].earlier == NULL) {
             report_text(b->ctx->report, REPORT_NOTE, b->jobs[i].component->name,
-                        "no earlier set holds it: everything is read");
+                        "no earlier %s holds it: everything is read",
+                        is_type(b, "differential") ? "full backup" : "set");
         }
     }
     return rc;
@@ -182,8 +200,9 @@ static int32_t read_all(struct backup *b, struct orch_error *err)
         report_text(b->ctx->report, REPORT_PHASE, NULL, "streaming");
         rc = run_jobs(b, -1, wants_early, backup_job_stream, err);
     }
-    if (rc == ORCH_OK) {
-        rc = for_stages(b, wants_stream, backup_job_stream, err);
+    if (rc == ORCH_OK) { /* a snapshot is to be over soon: all side by side */
+        rc = is_type(b, "snapshot") ? run_jobs(b, -1, wants_stream, backup_job_stream, err)
+                                    : for_stages(b, wants_stream, backup_job_stream, err);
     }
     if (rc == ORCH_OK) {
         rc = retry_jobs(b, err);
@@ -269,7 +288,7 @@ static int32_t start(struct backup *b, struct orch_error *err)
         rc = runlog_start(b->ctx->repo, result->run_id, "backup", &b->log, err);
     }
     if (rc == ORCH_OK) {
-        rc = context_open_index(b->ctx, &b->index, err);
+        rc = context_open_index(b->ctx, b->lease, true, &b->index, err);
     }
     if (rc == ORCH_OK) {
         rc = choose_earlier(b, err);
@@ -277,8 +296,12 @@ static int32_t start(struct backup *b, struct orch_error *err)
     if (rc != ORCH_OK) {
         return rc;
     }
-    struct writer_options options = {.jobs = b->ctx->repository->jobs};
+    struct writer_options options = {.jobs = context_jobs(b->ctx)};
     rc = codec_parse(b->ctx->repository->compression, &options.codec, &options.level, err);
+    if (is_type(b, "snapshot") && options.codec != CODEC_NONE) {
+        options.codec = CODEC_ZSTD;
+        options.level = SNAPSHOT_LEVEL;
+    }
     if (rc == ORCH_OK) {
         rc = writer_open(b->ctx->repo, b->index, &options, &b->writer, err);
     }

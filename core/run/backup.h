@@ -10,9 +10,14 @@
 struct backup_options {
     const char *const *components; /* names; a count of 0: all */
     size_t component_count;
-    const char *type;  /* "full" or "incremental" */
-    const char *label; /* or NULL */
-    const char *base;  /* incremental: compare with this set; NULL: the newest good part of each */
+    /* "full"; "incremental": compared with the newest good part of each component, of any type;
+     * "differential": with the newest of type full; "snapshot": everything is read, all components
+     * at once, and stored with the fastest codec. */
+    const char *type;
+    const char *label;  /* or NULL */
+    const char *base;   /* incremental, differential: compare with this set instead; or NULL */
+    int64_t rate_limit; /* bytes per second that each source is read with at most; 0: none. A lower
+                           one of a component holds */
 };
 
 struct backup_result {

@@ -2,6 +2,7 @@
 #include "run/backup_job.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -9,6 +10,7 @@
 #include "engine/content.h"
 
 #define PROGRESS_EVERY_MS 200
+#define SLEEP_NS (50 * 1000000)
 
 static void job_failed(struct backup_job *job, const struct orch_error *why)
 {
@@ -25,7 +27,8 @@ void backup_job_prepare(void *item)
     struct orch_error err = ORCH_ERROR_INIT;
     report_text(job->ctx->report, REPORT_COMPONENT, job->component->name, "probing");
     job->part.started_ns = clock_wall_ns();
-    if (context_open_worker(job->ctx, job->component, &job->worker, &err) != ORCH_OK) {
+    if (context_open_worker(job->ctx, job->component, job->rate.bytes_per_second, &job->worker,
+                            &err) != ORCH_OK) {
         job_failed(job, &err);
         return;
     }
@@ -59,13 +62,50 @@ void backup_job_freeze(void *item)
               job->freeze.cost[0] != 0 ? ", cost: " : "", job->freeze.cost);
 }
 
-/* The sink between worker and part_writer: counts, and stops when the run is cancelled. */
+static void tell_progress(struct backup_job *job, int64_t now_ms)
+{
+    job->reported_ms = now_ms;
+    struct report_event progress = {
+        .kind = REPORT_PROGRESS,
+        .component = job->component->name,
+        .items = job->items,
+        .bytes = job->bytes,
+        .total_items = job->probe.items == ORCH_SIZE_UNKNOWN ? 0 : job->probe.items,
+        .total_bytes = job->probe.size_bytes == ORCH_SIZE_UNKNOWN ? 0 : job->probe.size_bytes,
+    };
+    report_send(job->ctx->report, &progress);
+}
+
+/* Holds the stream back until `bytes` are paid for; the worker can be ahead by what it may read
+ * ahead, no more. In short sleeps, so that a cancel is seen. */
+static int32_t hold_back(struct backup_job *job, uint64_t bytes, struct orch_error *err)
+{
+    int64_t now = clock_monotonic_ns();
+    int64_t until = rate_take(&job->rate, bytes, now);
+    for (; now < until; now = clock_monotonic_ns()) {
+        int64_t left = until - now < SLEEP_NS ? until - now : SLEEP_NS;
+        struct timespec pause = {.tv_nsec = (long)left};
+        (void)nanosleep(&pause, NULL);
+        if (context_cancelled(job->ctx)) {
+            return orch_fail(err, ORCH_E_CANCELLED, "the run was cancelled");
+        }
+        if (clock_monotonic_ms() - job->reported_ms >= PROGRESS_EVERY_MS) {
+            tell_progress(job, clock_monotonic_ms());
+        }
+    }
+    return ORCH_OK;
+}
+
+/* The sink between worker and part_writer: counts, keeps to the rate, and stops when the run is
+ * cancelled. */
 static int32_t sink_put(void *ctx, const struct orch_event *event, struct orch_error *err)
 {
     struct backup_job *job = ctx;
+    int32_t rc = ORCH_OK;
     switch (event->type) {
     case ORCH_EVENT_DATA:
         job->bytes += event->data_len;
+        rc = job->rate.bytes_per_second > 0 ? hold_back(job, event->data_len, err) : ORCH_OK;
         break;
     case ORCH_EVENT_OBJECT:
     case ORCH_EVENT_RECORD:
@@ -76,22 +116,13 @@ static int32_t sink_put(void *ctx, const struct orch_event *event, struct orch_e
         break;
     }
     int64_t now = clock_monotonic_ms();
-    if (now - job->reported_ms >= PROGRESS_EVERY_MS) {
-        job->reported_ms = now;
-        struct report_event progress = {
-            .kind = REPORT_PROGRESS,
-            .component = job->component->name,
-            .items = job->items,
-            .bytes = job->bytes,
-            .total_items = job->probe.items == ORCH_SIZE_UNKNOWN ? 0 : job->probe.items,
-            .total_bytes = job->probe.size_bytes == ORCH_SIZE_UNKNOWN ? 0 : job->probe.size_bytes,
-        };
-        report_send(job->ctx->report, &progress);
+    if (rc == ORCH_OK && now - job->reported_ms >= PROGRESS_EVERY_MS) {
+        tell_progress(job, now);
         if (context_cancelled(job->ctx)) {
-            return orch_fail(err, ORCH_E_CANCELLED, "the run was cancelled");
+            rc = orch_fail(err, ORCH_E_CANCELLED, "the run was cancelled");
         }
     }
-    return part_writer_put(job->part_writer, event, err);
+    return rc == ORCH_OK ? part_writer_put(job->part_writer, event, err) : rc;
 }
 
 static int32_t earlier_next(void *ctx, struct orch_event *event, struct orch_error *err)

@@ -5,6 +5,7 @@
 #include "engine/set.h"
 #include "engine/writer.h"
 #include "run/context.h"
+#include "run/rate.h"
 
 struct backup_job {
     struct run_context *ctx;
@@ -12,6 +13,7 @@ struct backup_job {
     struct index *index;
     struct writer *writer;
     const char *type;
+    struct rate rate;
     struct part *earlier; /* owned; NULL: everything is read */
 
     struct worker *worker;

@@ -62,7 +62,8 @@ static int32_t prove(struct backup *b, enum check_level level, const char *const
         .level = level,
         .set_ids = sets,
         .packs = packs,
-        .jobs = b->ctx->repository->jobs,
+        .jobs = context_jobs(b->ctx),
+        .cache_dir = b->ctx->config->cache_dir,
         .finding = read_finding,
         .ctx = &back,
     };
@@ -157,6 +158,7 @@ static int32_t build_set(struct backup *b, int64_t started_ns, struct orch_error
     (void)snprintf(set->lease, sizeof(set->lease), "%s", lease_id(b->lease));
     (void)snprintf(set->program_version, sizeof(set->program_version), "%s", ORCHESTRATE_VERSION);
     (void)gethostname(set->host, sizeof(set->host) - 1);
+    (void)snprintf(set->lease, sizeof(set->lease), "%s", lease_id(b->lease));
     set->started_ns = started_ns;
     set->state = SET_COMPLETED;
     for (size_t i = 0; i < b->job_count; i++) {

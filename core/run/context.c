@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "engine/mark.h"
 #include "plugin/search.h"
+#include "run/rate.h"
 
 bool context_cancelled(const struct run_context *ctx)
 {
@@ -228,18 +230,24 @@ void context_close_repository(struct run_context *ctx)
 
 /* ---- workers ---- */
 
+uint32_t context_jobs(const struct run_context *ctx)
+{
+    return ctx->jobs != 0 ? ctx->jobs : ctx->repository->jobs;
+}
+
 static void component_log(void *ctx, uint32_t level, const char *text)
 {
     log_line(level, ctx, "%s", text);
 }
 
 int32_t context_open_worker(const struct run_context *ctx, const struct config_component *component,
-                            struct worker **out, struct orch_error *err)
+                            int64_t rate_limit, struct worker **out, struct orch_error *err)
 {
     struct worker_options start = {
         .component = component->name,
         .plugin_path = component->info->path,
         .in_process = ctx->in_process,
+        .read_ahead = rate_limit > 0 ? rate_blocks(rate_limit, 1u << 20, UINT32_MAX) : 0,
         .stall_timeout_ms = component->stall_timeout_ms,
         .job_timeout_ms = component->timeout_ms,
         .cancel = ctx->cancel,
@@ -271,11 +279,59 @@ static void index_damaged(void *ctx, const char *name, const struct orch_error *
                 why->message);
 }
 
-int32_t context_open_index(const struct run_context *ctx, struct index **out,
+/* A cache that cannot be had costs time, no more. */
+static const char *cache_dir(const struct run_context *ctx)
+{
+    struct orch_error why = ORCH_ERROR_INIT;
+    if (file_make_dirs(ctx->config->cache_dir, 0700, &why) == ORCH_OK) {
+        return ctx->config->cache_dir;
+    }
+    report_text(ctx->report, REPORT_WARNING, NULL,
+                "the cache folder cannot be used (set cache_dir in the configuration): %s",
+                why.message);
+    return NULL;
+}
+
+/* Says in the lease which marks are obeyed from here on. */
+static int32_t acknowledge(struct lease *lease, const struct mark_list *marks,
                            struct orch_error *err)
 {
-    struct index_options options = {.damaged = index_damaged, .ctx = (void *)(uintptr_t)ctx};
-    return index_open(ctx->repo, &options, out, err);
+    CLEANUP_FREE const char **ids = calloc(marks->count + 1, sizeof(*ids));
+    if (ids == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for the list of marks");
+    }
+    for (size_t i = 0; i < marks->count; i++) {
+        ids[i] = marks->marks[i].id;
+    }
+    return lease_acknowledge(lease, ids, err);
+}
+
+int32_t context_open_index(const struct run_context *ctx, struct lease *lease, bool writing,
+                           struct index **out, struct orch_error *err)
+{
+    struct index_options options = {.cache_dir = cache_dir(ctx),
+                                    .check_packs = writing,
+                                    .damaged = index_damaged,
+                                    .ctx = (void *)(uintptr_t)ctx};
+    struct mark_list marks = {0};
+    struct index *index = NULL;
+    int32_t rc = mark_list_load(ctx->repo, &marks, err);
+    if (rc == ORCH_OK && lease != NULL && marks.count > 0) {
+        rc = acknowledge(lease, &marks, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = index_open(ctx->repo, &options, &index, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = mark_list_shun(&marks, index, err);
+    }
+    mark_list_clear(&marks);
+    if (rc != ORCH_OK) {
+        index_close(index);
+        return rc;
+    }
+    *out = index;
+    return ORCH_OK;
 }
 
 static int32_t describe_copy(const struct plugin_info *info, struct plugin_info **out,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "engine/index.h"
+#include "engine/lease.h"
 #include "engine/repo.h"
 #include "plan/config.h"
 #include "plugin/worker.h"
@@ -20,6 +21,7 @@ struct run_context {
     struct repo *repo;
     const char *plugin_path; /* --plugin-path, or NULL */
     bool in_process;
+    uint32_t jobs;              /* threads; 0: as the repository is configured */
     struct report *report;      /* or NULL */
     const volatile int *cancel; /* or NULL */
 };
@@ -33,13 +35,23 @@ int32_t context_create_repository(struct run_context *ctx, const char *name,
                                   struct orch_error *err) ORCH_CHECKED;
 void context_close_repository(struct run_context *ctx);
 
-/* A worker for the component with its options opened. */
-int32_t context_open_worker(const struct run_context *ctx, const struct config_component *component,
-                            struct worker **out, struct orch_error *err) ORCH_CHECKED;
+/* How many threads compress, fetch or read; 0: one per core. Needs ctx->repository. */
+uint32_t context_jobs(const struct run_context *ctx);
 
-/* The index; a damaged segment is a warning in the report. */
-int32_t context_open_index(const struct run_context *ctx, struct index **out,
-                           struct orch_error *err) ORCH_CHECKED;
+/* A worker for the component with its options opened. `rate_limit`: bytes per second that a backup
+ * shall not exceed, so that it does not read far ahead of it either; 0: none. */
+int32_t context_open_worker(const struct run_context *ctx, const struct config_component *component,
+                            int64_t rate_limit, struct worker **out,
+                            struct orch_error *err) ORCH_CHECKED;
+
+/*
+ * The index, opened in the order of docs/prune-protocol.md: the lease is there, then the marks are
+ * read and acknowledged in it, then the segments. What the marks condemn is shunned. `lease` NULL:
+ * the repository could not be written. `writing`: packs that are lost count as absent. A damaged
+ * segment is a warning in the report.
+ */
+int32_t context_open_index(const struct run_context *ctx, struct lease *lease, bool writing,
+                           struct index **out, struct orch_error *err) ORCH_CHECKED;
 
 bool context_cancelled(const struct run_context *ctx);
 

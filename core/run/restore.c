@@ -86,7 +86,7 @@ static int32_t prepare(struct restore *r, struct orch_error *err)
         rc = reading_lease(r->ctx, r->result->run_id, "restore", &r->lease, err);
     }
     if (rc == ORCH_OK) {
-        rc = context_open_index(r->ctx, &r->index, err);
+        rc = context_open_index(r->ctx, r->lease, false, &r->index, err);
     }
     if (rc == ORCH_OK) {
         rc = restore_plan_make(r->ctx, r->options, set_text, r->index, &r->plan, err);

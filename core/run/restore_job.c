@@ -133,7 +133,7 @@ static int32_t check_format(const struct restore_job *job, struct orch_error *er
 static int32_t ask_plugin(struct restore_job *job, struct orch_error *err)
 {
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
-    int32_t rc = context_open_worker(job->ctx, job->component, &worker, err);
+    int32_t rc = context_open_worker(job->ctx, job->component, 0, &worker, err);
     if (rc != ORCH_OK) {
         return rc;
     }
@@ -216,7 +216,8 @@ static int32_t apply(struct restore_job *job, struct worker *worker,
                      const struct orch_restore *request, struct orch_error *err)
 {
     struct feed feed = {.job = job};
-    int32_t rc = content_open(job->ctx->repo, job->index, job->part, 0, &feed.reader, err);
+    int32_t rc = content_open(job->ctx->repo, job->index, job->part,
+                              CONTENT_JOBS(context_jobs(job->ctx)), &feed.reader, err);
     if (rc != ORCH_OK) {
         return rc;
     }
@@ -320,7 +321,7 @@ static int32_t execute(struct restore_job *job, struct orch_error *err)
     }
     crash_point(CRASH_RESTORE_COMPONENT_STARTED);
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
-    rc = context_open_worker(job->ctx, job->component, &worker, err);
+    rc = context_open_worker(job->ctx, job->component, 0, &worker, err);
     if (rc != ORCH_OK) {
         return rc;
     }
@@ -381,7 +382,7 @@ void restore_job_settle(void *item)
     struct orch_error err = ORCH_ERROR_INIT;
     struct orch_restore request = request_of(job, 1);
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
-    int32_t rc = context_open_worker(job->ctx, job->component, &worker, &err);
+    int32_t rc = context_open_worker(job->ctx, job->component, 0, &worker, &err);
     if (rc == ORCH_OK) {
         rc = worker_resume(worker, &err);
     }

@@ -274,6 +274,9 @@ int32_t restore_plan_make(struct run_context *ctx, const struct restore_options 
     if (rc == ORCH_OK) {
         rc = choose_set(ctx, set_text, names, count, plan, err);
     }
+    if (rc == ORCH_OK) { /* a set may have come since the segments were listed */
+        rc = index_refresh(index, err);
+    }
     if (rc == ORCH_OK && all) {
         rc = names_of_set(ctx, plan->set, &names, &count, err);
     }

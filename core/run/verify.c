@@ -181,7 +181,8 @@ static int32_t verify(struct verify *v, const char *set, enum check_level level,
         const char *ids[] = {v->asked == NULL ? NULL : v->asked->id, NULL};
         struct check_options options = {.level = level,
                                         .set_ids = v->asked == NULL ? NULL : ids,
-                                        .jobs = v->ctx->repository->jobs,
+                                        .jobs = context_jobs(v->ctx),
+                                        .cache_dir = v->ctx->config->cache_dir,
                                         .finding = on_finding,
                                         .progress = on_progress,
                                         .ctx = v};

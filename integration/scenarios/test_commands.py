@@ -76,7 +76,7 @@ class Commands(Scenario):
 
     def test_mistakes_exit_2(self):
         system, _ = self.prepared(('settings',), 10)
-        for words, fragment in ((['backup', '--type', 'differential'], 'later'), (['backup', '--type', 'x'], 'full'),
+        for words, fragment in ((['backup', '--rate-limit', '0'], 'never end'), (['backup', '--jobs', '257'], '256'), (['backup', '--type', 'x'], 'full'),
                                 (['backup', 'nobody'], 'nobody'), (['frobnicate'], 'frobnicate'), ([], 'command'),
                                 (['prune'], 'later'), (['restore'], 'usage'), (['verify', '--level', 'restore'], 'drill'),
                                 (['list', '--max-age', 'x'], 'x'), (['run', 'nothing'], 'nothing'),

@@ -249,9 +249,11 @@ START_TEST(test_backup_options)
         const char *words[WORDS];
         const char *says;
     } cases[] = {
-        {{"backup", "--type", "snapshot"}, "type \"snapshot\" is not built yet"},
-        {{"backup", "--type", "differential"}, "is not built yet"},
-        {{"backup", "--type", "ful"}, "there is no type \"ful\"; choose full or incremental"},
+        {{"backup", "--type", "snapshot", "--base", "latest"}, "--base goes with --type"},
+        {{"backup", "--rate-limit", "fast"}, "--rate-limit: \"fast\" is not a rate"},
+        {{"backup", "--jobs", "0"}, "--jobs: expected a whole number from 1 to 256"},
+        {{"backup", "--type", "ful"},
+         "there is no type \"ful\"; choose full, incremental, differential or snapshot"},
         {{"backup", "--base", "latest"}, "--base goes with --type incremental"},
         {{"backup", "--complete", "latest"}, "--complete is not built yet"},
         {{"backup", "nothing"}, "there is no component \"nothing\""},
@@ -389,7 +391,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, test_errors_as_json, 0, 4);
     tcase_add_loop_test(tests, test_full_disk, 0, 3);
     tcase_add_test(tests, test_backup);
-    tcase_add_loop_test(tests, test_backup_options, 0, 13);
+    tcase_add_loop_test(tests, test_backup_options, 0, 14);
     tcase_add_test(tests, test_restore);
     tcase_add_test(tests, test_plan);
     tcase_add_loop_test(tests, test_cancelled, 0, 3);

@@ -179,6 +179,7 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(config_component(c, "a")->retries, 0);
     ck_assert_int_eq(config_component(c, "b")->rto_ms, 7200000);
     ck_assert_uint_eq(config_component(c, "b")->retries, 2);
+    ck_assert_int_eq(config_component(c, "b")->rate_limit, 0);
 }
 END_TEST
 
@@ -204,6 +205,43 @@ START_TEST(test_repositories)
     ck_assert_uint_eq(r->jobs, 3);
     ck_assert_int_eq(config_repository(c, "mian", &r, &err), ORCH_E_CONFIG);
     ck_assert_str_eq(err.message, "there is no repository mian; did you mean main?");
+}
+END_TEST
+
+/* One group, a list of groups, and none. */
+START_TEST(test_retention)
+{
+    fixture_write(&f, "a.conf",
+                  "repositories: { a: { url = \"/a\"; encryption = \"none\"; retention: { "
+                  "keep_last = 3; keep_hourly = 24; keep_daily = 14; keep_weekly = 8; "
+                  "keep_monthly = 12; keep_yearly = 5; }; };\n"
+                  " b: { url = \"/b\"; encryption = \"none\"; retention = (\n"
+                  "  { label = \"nightly\"; keep_daily = 7; },\n"
+                  "  { label = \"\"; components = [ \"kb\" ]; max_age = \"30d\"; },\n"
+                  "  { label = \"for ever\"; }, { max_size = \"1TB\"; } ); };\n"
+                  " c: { url = \"/c\"; encryption = \"none\"; }; };");
+    CLEANUP(config_cleanup) struct config *c = fixture_load(&f);
+    const struct config_repository *r = &c->repositories[0];
+    ck_assert_uint_eq(r->retention_count, 1);
+    ck_assert_ptr_null(r->retention[0].label);
+    ck_assert_ptr_null(r->retention[0].components);
+    ck_assert_int_eq(r->retention[0].keep_last, 3);
+    ck_assert_int_eq(r->retention[0].keep_hourly, 24);
+    ck_assert_int_eq(r->retention[0].keep_daily, 14);
+    ck_assert_int_eq(r->retention[0].keep_weekly, 8);
+    ck_assert_int_eq(r->retention[0].keep_monthly, 12);
+    ck_assert_int_eq(r->retention[0].keep_yearly, 5);
+    r = &c->repositories[1];
+    ck_assert_uint_eq(r->retention_count, 4);
+    ck_assert_str_eq(r->retention[0].label, "nightly");
+    ck_assert_int_eq(r->retention[0].keep_daily, 7);
+    ck_assert_str_eq(r->retention[1].label, "");
+    ck_assert_str_eq(r->retention[1].components[0], "kb");
+    ck_assert_int_eq(r->retention[1].max_age_ms, INT64_C(30) * 86400000);
+    ck_assert(!config_retention_has_rule(&r->retention[2]));
+    ck_assert(config_retention_has_rule(&r->retention[3]));
+    ck_assert_int_eq(r->retention[3].max_size_bytes, INT64_C(1000000000000));
+    ck_assert_uint_eq(c->repositories[2].retention_count, 0);
 }
 END_TEST
 
@@ -348,6 +386,7 @@ int main(void)
     tcase_add_test(tcase, test_syntax);
     tcase_add_test(tcase, test_defaults);
     tcase_add_test(tcase, test_repositories);
+    tcase_add_test(tcase, test_retention);
     tcase_add_test(tcase, test_which_repository);
     tcase_add_test(tcase, test_files_and_hash);
     tcase_add_test(tcase, test_unreadable);

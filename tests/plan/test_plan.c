@@ -100,6 +100,45 @@ START_TEST(test_all_kinds)
 }
 END_TEST
 
+START_TEST(test_prune)
+{
+    CLEANUP(plan_cleanup)
+    struct plan *plan =
+        load("plan: { steps = ( { prune: { } }, { prune: { label = \"nightly\"; keep_last = 7;\n"
+             " keep_yearly = 2; max_age = \"30d\"; max_size = \"10GB\"; max_count = 9;\n"
+             " components = [ \"gone\", \"kb\" ]; repack_above = 50; wait = \"10m\"; } } ); };");
+    const struct plan_step *step = &plan->steps[0];
+    ck_assert_int_eq(step->kind, PLAN_PRUNE);
+    ck_assert(!config_retention_has_rule(&step->retention));
+    ck_assert_int_lt(step->wait_ms, 0);
+    ck_assert_uint_eq(step->repack_above, 0);
+    step = &plan->steps[1];
+    ck_assert(config_retention_has_rule(&step->retention));
+    ck_assert_str_eq(step->retention.label, "nightly");
+    ck_assert_str_eq(step->retention.components[0], "gone");
+    ck_assert_str_eq(step->retention.components[1], "kb");
+    ck_assert_ptr_null(step->retention.components[2]);
+    ck_assert_int_eq(step->retention.keep_last, 7);
+    ck_assert_int_eq(step->retention.keep_daily, 0);
+    ck_assert_int_eq(step->retention.keep_yearly, 2);
+    ck_assert_int_eq(step->retention.max_age_ms, INT64_C(30) * 86400000);
+    ck_assert_int_eq(step->retention.max_count, 9);
+    ck_assert_int_eq(step->retention.max_size_bytes, INT64_C(10000000000));
+    ck_assert_uint_eq(step->repack_above, 50);
+    ck_assert_int_eq(step->wait_ms, 600000);
+}
+END_TEST
+
+START_TEST(test_types)
+{
+    CLEANUP(plan_cleanup)
+    struct plan *plan = load("plan: { steps = ( { backup: { type = \"differential\"; } },\n"
+                             " { backup: { type = \"snapshot\"; } } ); };");
+    ck_assert_str_eq(plan->steps[0].type, "differential");
+    ck_assert_str_eq(plan->steps[1].type, "snapshot");
+}
+END_TEST
+
 /* The steps stand at the end of a plan, each on lines of its own from 2 on. */
 #define STEPS(text) "plan: { steps = (\n" text " ); };"
 
@@ -125,19 +164,15 @@ static const struct {
 
     {STEPS("\n\"backup\""), 3, "a step is a group such as"},
     {STEPS("{ }"), 2,
-     "exactly one key, its kind (backup, verify, restore or check), and this one "
-     "has 0"},
+     "exactly one key, its kind (backup, verify, restore, check or prune), and "
+     "this one has 0"},
     {STEPS("{ verify: { };\n check: { command = \"x\"; } }"), 2, "and this one has 2"},
     {STEPS("{ verify = \"data\" }"), 2, "verify: expected a group"},
     {STEPS("{ verify: { } },\n{ resotre: { } }"), 3,
      "unknown kind of step 'resotre'; did you mean restore?"},
-    {STEPS("{ prune: { } }"), 2, "steps of kind prune are not built yet"},
     {STEPS("{ copy: { } }"), 2, "steps of kind copy are not built yet"},
     {STEPS("{ drill: { } }"), 2, "steps of kind drill are not built yet"},
 
-    {STEPS("{ backup: { type = \"differential\"; } }"), 2,
-     "type \"differential\" is not built yet; it comes in a later version"},
-    {STEPS("{ backup: { type = \"snapshot\"; } }"), 2, "\"snapshot\" is not built yet"},
     {STEPS("{ backup: { type = \"ful\"; } }"), 2, "type: \"ful\" is not known; did you mean full?"},
     {STEPS("{ backup: {\n label = \"\"; } }"), 3, "label: expected 1 to 100 bytes"},
     {STEPS("{ backup: { label = \"a\\n\"; } }"), 2, "without control characters"},
@@ -164,6 +199,16 @@ static const struct {
      "timeout: expected a duration in quotes with its unit, such as \"5m\""},
     {STEPS("{ check: { command = \"x\"; timeout = \"0\"; } }"), 2, "more than 0"},
     {STEPS("{ check: { command = \"x\"; retries = 3000000000; } }"), 2, "would wrap"},
+
+    {STEPS("{ prune: {\n keep_dayly = 3; } }"), 3,
+     "unknown key 'keep_dayly' in a prune step; did you mean keep_daily?"},
+    {STEPS("{ prune: { keep_last = 0; } }"), 2, "keep_last: 0 is not between 1 and 1000000"},
+    {STEPS("{ prune: { max_age = 30; } }"), 2, "max_age: expected a duration in quotes"},
+    {STEPS("{ prune: { max_age = \"0\"; } }"), 2, "max_age: give more than 0"},
+    {STEPS("{ prune: { max_size = \"0GB\"; } }"), 2, "max_size: give more than 0"},
+    {STEPS("{ prune: { repack_above = 101; } }"), 2, "repack_above: 101 is not between 1 and 100"},
+    {STEPS("{ prune: { wait = 5; } }"), 2, "wait: expected a duration"},
+    {STEPS("{ prune: { components = [ ]; } }"), 2, "components: the list is empty"},
 
     /* order */
     {STEPS("{ restore: { components = [ \"kb\" ]; } },\n"
@@ -266,6 +311,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_design);
     tcase_add_test(tcase, test_all_kinds);
+    tcase_add_test(tcase, test_prune);
+    tcase_add_test(tcase, test_types);
     tcase_add_loop_test(tcase, test_wrong, 0, sizeof(wrong) / sizeof(wrong[0]));
     tcase_add_loop_test(tcase, test_order, 0, 4);
     tcase_add_test(tcase, test_find);

@@ -8,13 +8,16 @@
  *
  * Wishes: an error (unreachable, io, changed, failed, bytes: a message that is no text); crash;
  * empty (no items are sent or seen); items (the probe sees 7); costly (freeze); refuse,
- * overridable, warn, audit (verdicts of check and verify); future=PATH (check asks for that file).
+ * overridable, warn, audit (verdicts of check and verify); future=PATH (check asks for that file);
+ * meet=NAME (backup goes on only once component NAME is at its backup too); paced=MIB (backup sends
+ * so much more, and writes "NANOSECONDS BYTES" into the file `paced` after each piece).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <orchestrate/plugin.h>
@@ -230,11 +233,65 @@ static int32_t send(const struct scripted *s, const char *name, const char *cont
     return rc == ORCH_OK ? host->end_item(host->ctx, err) : rc;
 }
 
+/* Waits until the other component is at its backup too; but not for ever. */
+static int32_t meet(const struct scripted *s, struct orch_error *err)
+{
+    char mine[1200], other[1400];
+    const struct timespec pause = {.tv_nsec = 5000000};
+    (void)snprintf(mine, sizeof(mine), "%s/../meet-%s", s->path, s->component);
+    (void)snprintf(other, sizeof(other), "%s/../meet-%s", s->path, s->wish + strlen("meet="));
+    int fd = open(mine, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return orch_fail_errno(err, errno, "cannot make %s", mine);
+    }
+    (void)close(fd);
+    for (int i = 0; i < 4000; i++) {
+        if (access(other, F_OK) == 0) {
+            return ORCH_OK;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return orch_fail(err, ORCH_E_FAILED, "%s did not come", s->wish + strlen("meet="));
+}
+
+/* A large object in pieces, and when each was handed over. */
+static int32_t send_paced(const struct scripted *s, struct orch_error *err)
+{
+    enum { PIECE = 128 * 1024 };
+    static char piece[PIECE];
+    static const char name[] = "zz-paced";
+    char path[1100];
+    long pieces = strtol(s->wish + strlen("paced="), NULL, 10) * (1048576 / PIECE);
+    struct orch_object object = {.struct_size = sizeof(object),
+                                 .name = (const uint8_t *)name,
+                                 .name_len = (uint32_t)strlen(name),
+                                 .kind = 'f',
+                                 .size_bytes = (uint64_t)pieces * PIECE};
+    name_of(s, "paced", path, sizeof(path));
+    FILE *file = fopen(path, "we");
+    int32_t rc = s->host->object(s->host->ctx, &object, NULL, err);
+    for (long i = 0; file != NULL && rc == ORCH_OK && i < pieces; i++) {
+        struct timespec now;
+        memset(piece, (int)(i & 0x7f), sizeof(piece));
+        rc = s->host->write(s->host->ctx, piece, sizeof(piece), err);
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        (void)fprintf(file, "%lld %lld\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec,
+                      (long long)(i + 1) * PIECE);
+    }
+    if (file == NULL || fclose(file) != 0) {
+        return orch_fail_errno(err, errno, "cannot write %s", path);
+    }
+    return rc == ORCH_OK ? s->host->end_item(s->host->ctx, err) : rc;
+}
+
 static int32_t scripted_backup(void *instance, struct orch_error *err)
 {
     struct scripted *s = instance;
     char path[1100], line[LINE], *content = NULL;
     int32_t rc = begin(s, "backup", err);
+    if (rc == ORCH_OK && strncmp(s->wish, "meet=", 5) == 0) {
+        rc = meet(s, err);
+    }
     name_of(s, "data", path, sizeof(path));
     FILE *file = rc == ORCH_OK && !wishes(s, "empty") ? fopen(path, "re") : NULL;
     while (rc == ORCH_OK && next_line(file, line, &content)) {
@@ -242,6 +299,9 @@ static int32_t scripted_backup(void *instance, struct orch_error *err)
     }
     if (file != NULL) {
         (void)fclose(file);
+    }
+    if (rc == ORCH_OK && strncmp(s->wish, "paced=", 6) == 0) {
+        rc = send_paced(s, err);
     }
     if (rc == ORCH_OK) {
         rc = orch_fact_string(s->host, "script", "done", err);

@@ -1,12 +1,14 @@
 /* faults.c: see faults.h. */
 #include "faults.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct faults_put {
     struct faults *faults;
     struct storage_put *put;
+    char name[STORAGE_NAME_MAX + 1];
 };
 
 static int32_t faults_hit(struct faults *faults, enum faults_op op, struct orch_error *err)
@@ -33,6 +35,7 @@ static int32_t faults_put_begin(void *impl, const char *name, void **put, struct
     }
     struct faults_put *own = calloc(1, sizeof *own);
     own->faults = faults;
+    (void)snprintf(own->name, sizeof own->name, "%s", name);
     rc = storage_put_begin(faults->inner, name, &own->put, err);
     if (rc != ORCH_OK) {
         free(own);
@@ -57,6 +60,9 @@ static int32_t faults_put_commit(void *put, uint32_t flags, struct orch_error *e
         storage_put_abort(own->put);
     } else {
         rc = storage_put_commit(own->put, flags, err);
+    }
+    if (rc == ORCH_OK && own->faults->committed != NULL) {
+        own->faults->committed(own->faults->ctx, own->name);
     }
     free(own);
     return rc;

@@ -29,6 +29,9 @@ struct faults {
     bool sticky;
     int32_t code;
     uint64_t calls[FAULTS_OPS];
+    /* Told of each put that has been committed, before the call returns; may be NULL. */
+    void (*committed)(void *ctx, const char *name);
+    void *ctx;
 };
 
 /* A store over `faults`, which the caller keeps and may change between calls. It has no `read`
