@@ -17,6 +17,8 @@
 #include "engine/mark.h"
 
 #define DIGEST_BYTES 32
+/* How often the leases are listed: see list_leases(). */
+#define LISTINGS 3
 /* Two clocks may run at slightly different speeds: we wait a thirty-second of the time longer. */
 #define WATCH_MARGIN 32
 
@@ -49,6 +51,11 @@ static int32_t note_name(void *ctx, const char *name, const struct storage_stat 
 {
     struct lease_watch *watch = ctx;
     (void)stat;
+    for (size_t i = 0; i < watch->count; i++) {
+        if (strcmp(watch->list[i].name, name) == 0) {
+            return ORCH_OK;
+        }
+    }
     if (watch->count == watch->capacity) {
         size_t capacity = watch->capacity == 0 ? 16 : 2 * watch->capacity;
         struct watched *list = reallocarray(watch->list, capacity, sizeof *list);
@@ -62,6 +69,21 @@ static int32_t note_name(void *ctx, const char *name, const struct storage_stat 
     memset(lease, 0, sizeof *lease);
     (void)snprintf(lease->name, sizeof lease->name, "%s", name);
     return ORCH_OK;
+}
+
+/*
+ * A file that is replaced while its folder is read may be missed on some file systems: its old
+ * entry is gone before it was read, and the new one lies where nobody looks any more. A lease that
+ * lives is replaced now and then, but hardly twice within milliseconds (taken, acknowledged), so
+ * that it is seen in one of three readings.
+ */
+static int32_t list_leases(struct lease_watch *watch, struct orch_error *err)
+{
+    int32_t rc = ORCH_OK;
+    for (int i = 0; rc == ORCH_OK && i < LISTINGS; i++) {
+        rc = storage_list(repo_storage(watch->repo), LEASE_FOLDER, note_name, watch, err);
+    }
+    return rc;
 }
 
 static bool obeys_all(const struct lease_watch *watch, const struct lease_file *file)
@@ -212,7 +234,7 @@ int32_t lease_watch_new(struct repo *repo, const struct lease *own, const char *
     watch->repo = repo;
     int32_t rc = copy_marks(watch, marks, err);
     if (rc == ORCH_OK) {
-        rc = storage_list(repo_storage(repo), LEASE_FOLDER, note_name, watch, err);
+        rc = list_leases(watch, err);
     }
     for (size_t i = 0; rc == ORCH_OK && own != NULL && i < watch->count; i++) {
         watch->list[i].gone = strcmp(base_name(watch->list[i].name), lease_id(own)) == 0;

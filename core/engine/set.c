@@ -98,42 +98,91 @@ static int32_t set_check(const struct set *set, struct orch_error *err)
     return ORCH_OK;
 }
 
-int32_t set_store(struct repo *repo, struct set *set, struct orch_error *err)
+void set_file_name(const struct set *set, char file[SET_FILE_NAME])
+{
+    (void)snprintf(file, SET_FILE_NAME, "%s/%s.%s", SET_FOLDER, set->name, set->id);
+}
+
+void set_name_of_file(const char *file, char name[32])
+{
+    const char *slash = strrchr(file, '/');
+    const char *base = slash == NULL ? file : slash + 1;
+    size_t len = strcspn(base, ".");
+    (void)snprintf(name, 32, "%.*s", (int)(len < 31 ? len : 31), base);
+}
+
+/* Which names of the same second are taken: bit N for the suffix N. */
+struct taken {
+    const char *base;
+    uint8_t bits[SET_SUFFIX_MAX / 8 + 1];
+};
+
+static int32_t note_taken(void *ctx, const char *file, const struct storage_stat *stat,
+                          struct orch_error *err)
+{
+    struct taken *taken = ctx;
+    char name[32];
+    size_t len = strlen(taken->base);
+    (void)stat;
+    (void)err;
+    set_name_of_file(file, name);
+    if (strncmp(name, taken->base, len) == 0 && (name[len] == '\0' || name[len] == '-')) {
+        unsigned long number = name[len] == '-' ? strtoul(name + len + 1, NULL, 10) : 1;
+        if (number <= SET_SUFFIX_MAX) {
+            taken->bits[number / 8] |= (uint8_t)(1u << number % 8);
+        }
+    }
+    return ORCH_OK;
+}
+
+static int32_t choose_name(struct repo *repo, struct set *set, struct orch_error *err)
 {
     char base[16];
-    char file[48];
-    int32_t rc = set_check(set, err);
-    if (rc == ORCH_OK) {
-        rc = id_new(set->id, err);
-    }
-    if (rc != ORCH_OK) {
-        return rc;
+    CLEANUP_FREE struct taken *taken = calloc(1, sizeof *taken);
+    if (taken == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a manifest");
     }
     clock_set_name(set->started_ns, base);
     if (base[0] == '\0') {
         return orch_fail(err, ORCH_E_INVALID, "the start of the backup is no valid time");
     }
-    for (unsigned suffix = 1; suffix <= SET_SUFFIX_MAX; suffix++) {
-        if (suffix == 1) {
-            (void)snprintf(set->name, sizeof set->name, "%s", base);
-        } else {
-            (void)snprintf(set->name, sizeof set->name, "%s-%u", base, suffix);
-        }
-        CLEANUP(cleanup_json) json_t *json = set_to_json(set);
-        if (json == NULL) {
-            return orch_fail(err, ORCH_E_INVALID,
-                             "the manifest of set %s cannot be written: a number is out of range, "
-                             "a name is no UTF-8, or memory ran out",
-                             set->name);
-        }
-        (void)snprintf(file, sizeof file, "%s/%s", SET_FOLDER, set->name);
-        rc = repo_put_document(repo, file, KEY_MANIFEST, json, STORAGE_IF_ABSENT | STORAGE_DURABLE,
-                               err);
-        if (rc != ORCH_E_EXISTS) {
-            break;
-        }
+    taken->base = base;
+    int32_t rc = storage_list(repo_storage(repo), SET_FOLDER, note_taken, taken, err);
+    unsigned suffix = 1;
+    while (suffix < SET_SUFFIX_MAX && (taken->bits[suffix / 8] & 1u << suffix % 8) != 0) {
+        suffix++;
+    }
+    if (suffix == 1) {
+        (void)snprintf(set->name, sizeof set->name, "%s", base);
+    } else {
+        (void)snprintf(set->name, sizeof set->name, "%s-%u", base, suffix);
     }
     return rc;
+}
+
+int32_t set_store(struct repo *repo, struct set *set, struct orch_error *err)
+{
+    char file[SET_FILE_NAME];
+    int32_t rc = set_check(set, err);
+    if (rc == ORCH_OK) {
+        rc = id_new(set->id, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = choose_name(repo, set, err);
+    }
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    CLEANUP(cleanup_json) json_t *json = set_to_json(set);
+    if (json == NULL) {
+        return orch_fail(err, ORCH_E_INVALID,
+                         "the manifest of set %s cannot be written: a number is out of range, "
+                         "a name is no UTF-8, or memory ran out",
+                         set->name);
+    }
+    set_file_name(set, file);
+    return repo_put_document(repo, file, KEY_MANIFEST, json, STORAGE_IF_ABSENT | STORAGE_DURABLE,
+                             err);
 }
 
 static int32_t depends_from_json(const json_t *array, const char *what,
@@ -203,7 +252,7 @@ static void set_fields(struct fields *f, struct set *set)
     set->skew_ns = fields_i64(f, "skew_ns");
 }
 
-int32_t set_from_json(const json_t *json, const char *name, const char *what, struct set *set,
+int32_t set_from_json(const json_t *json, const char *file, const char *what, struct set *set,
                       struct orch_error *err)
 {
     struct fields f = fields_over(json, what);
@@ -214,8 +263,10 @@ int32_t set_from_json(const json_t *json, const char *name, const char *what, st
     }
     set_fields(&f, set);
     const json_t *components = fields_array(&f, "components", SET_COMPONENTS_MAX);
-    if (f.bad[0] == '\0' && strcmp(set->name, name) != 0) {
-        fields_reject(&f, "name", "is another set's");
+    char own[SET_FILE_NAME];
+    set_file_name(set, own);
+    if (f.bad[0] == '\0' && strcmp(own, file) != 0) {
+        fields_reject(&f, "name", "or the id is another set's");
     }
     int32_t rc = fields_end(&f, err);
     size_t count = json_array_size(components);
@@ -237,11 +288,9 @@ int32_t set_from_json(const json_t *json, const char *name, const char *what, st
     return rc;
 }
 
-int32_t set_load(struct repo *repo, const char *name, struct set **out, struct orch_error *err)
+int32_t set_load(struct repo *repo, const char *file, struct set **out, struct orch_error *err)
 {
-    char file[STORAGE_NAME_MAX + 8];
     char what[STORAGE_NAME_MAX + 32];
-    (void)snprintf(file, sizeof file, "%s/%s", SET_FOLDER, name);
     (void)snprintf(what, sizeof what, "repository file %s", file);
     CLEANUP(cleanup_json) json_t *json = NULL;
     int32_t rc = repo_get_document(repo, file, KEY_MANIFEST, &json, err);
@@ -252,7 +301,7 @@ int32_t set_load(struct repo *repo, const char *name, struct set **out, struct o
     if (set == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to read %s", file);
     }
-    rc = set_from_json(json, name, what, set, err);
+    rc = set_from_json(json, file, what, set, err);
     if (rc == ORCH_OK) {
         *out = steal_ptr(&set);
     }

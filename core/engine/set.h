@@ -1,6 +1,7 @@
 /*
- * set.h: manifests. File sets/NAME, the name being a timestamp; nothing but this file makes a set
- * exist.
+ * set.h: manifests. File sets/NAME.ID, the name being a timestamp; nothing but this file makes a
+ * set exist. The id makes the file's name one that is never used again: who removes a set late
+ * removes no other.
  */
 #ifndef CORE_ENGINE_SET_H
 #define CORE_ENGINE_SET_H
@@ -22,7 +23,7 @@ struct set_component {
 
 struct set {
     char id[ID_TEXT];
-    char name[32]; /* 20260131_120000, UTC; unique within the repository by a suffix -2, -3 … */
+    char name[32]; /* 20260131_120000, UTC; with a suffix -2, -3 … where it is taken */
     char type[16];
     char label[128];
     enum set_state state;
@@ -37,7 +38,13 @@ struct set {
     size_t component_count;
 };
 
-/* Fills id and name (from started_ns) and puts the manifest: atomic, if absent, durable. */
+#define SET_FILE_NAME 80 /* "sets/", a name, ".", an id and a zero fit */
+void set_file_name(const struct set *set, char file[SET_FILE_NAME]);
+/* The set's name in the name of a manifest's file, whether that can be read or not. */
+void set_name_of_file(const char *file, char name[32]);
+
+/* Fills id and name (from started_ns) and puts the manifest: atomic, if absent, durable. The name
+ * is one that no other set has, unless two are stored at the same moment. */
 int32_t set_store(struct repo *repo, struct set *set, struct orch_error *err) ORCH_CHECKED;
 void set_free(struct set *set);
 void set_cleanup(struct set **slot);
@@ -64,7 +71,7 @@ int32_t set_list_load_split(struct repo *repo,
 /*
  * Finds a set by id, unique prefix of an id, timestamp name or "latest": the newest completed set
  * that has a good part of every one of `components` (a count of 0: any). The result belongs to the
- * list. ORCH_E_NOT_FOUND, or ORCH_E_INVALID when a prefix fits several (they are named).
+ * list. ORCH_E_NOT_FOUND, or ORCH_E_INVALID when a text fits several (they are named).
  */
 int32_t set_find(const struct set_list *list, const char *text, const char *const *components,
                  size_t component_count, const struct set **out,

@@ -40,7 +40,7 @@ static int32_t names_add(void *ctx, const char *name, const struct storage_stat 
         names->list = list;
         names->capacity = capacity;
     }
-    char *copy = strdup(name + strlen(SET_FOLDER) + 1);
+    char *copy = strdup(name);
     if (copy == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory to list the sets");
     }
@@ -74,9 +74,7 @@ unreadable(void (*damaged)(void *ctx, const char *name, const struct orch_error 
            const char *name, const struct orch_error *why, struct orch_error *err)
 {
     if (damaged != NULL && (why->code == ORCH_E_CORRUPT || why->code == ORCH_E_VERSION)) {
-        char file[STORAGE_NAME_MAX + 8];
-        (void)snprintf(file, sizeof file, "%s/%s", SET_FOLDER, name);
-        damaged(ctx, file, why);
+        damaged(ctx, name, why);
         return ORCH_OK;
     }
     if (err != NULL) {
@@ -141,7 +139,9 @@ int32_t set_list_load_split(
         struct orch_error why = ORCH_ERROR_INIT;
         bool counts = false;
         if (lapsed_list_check(lapsed, set->lease, set->id, &counts, &why) != ORCH_OK) {
-            rc = unreadable(damaged, ctx, set->name, &why, err);
+            char file[SET_FILE_NAME];
+            set_file_name(set, file);
+            rc = unreadable(damaged, ctx, file, &why, err);
             set_free(set);
         } else if (counts) {
             valid->sets[valid->count++] = set;
@@ -222,14 +222,29 @@ static int32_t find_latest(const struct set_list *list, const char *const *compo
                      newest->name);
 }
 
-/* A prefix that fits several sets: name them. */
-static int32_t fail_ambiguous(const struct set_list *list, const char *text, struct orch_error *err)
+/* How well a text fits a set. */
+enum fit { FIT_NOT, FIT_PREFIX, FIT_NAME, FIT_ID };
+
+static enum fit fit_of(const struct set *set, const char *text)
+{
+    if (strcmp(set->id, text) == 0) {
+        return FIT_ID;
+    }
+    if (strcmp(set->name, text) == 0) {
+        return FIT_NAME;
+    }
+    return text[0] != '\0' && strncmp(set->id, text, strlen(text)) == 0 ? FIT_PREFIX : FIT_NOT;
+}
+
+/* A text that fits several sets equally well: name them. */
+static int32_t fail_ambiguous(const struct set_list *list, const char *text, enum fit fit,
+                              struct orch_error *err)
 {
     CLEANUP_BUFFER struct buffer names = BUFFER_INIT;
     size_t shown = 0;
     size_t total = 0;
     for (size_t i = 0; i < list->count; i++) {
-        if (strncmp(list->sets[i]->id, text, strlen(text)) == 0 && total++ < AMBIGUOUS_SHOWN) {
+        if (fit_of(list->sets[i], text) == fit && total++ < AMBIGUOUS_SHOWN) {
             buffer_printf(&names, "%s%s (%s)", shown++ == 0 ? "" : ", ", list->sets[i]->id,
                           list->sets[i]->name);
         }
@@ -249,20 +264,19 @@ int32_t set_find(const struct set_list *list, const char *text, const char *cons
         return find_latest(list, components, component_count, out, err);
     }
     const struct set *fits = NULL;
+    enum fit best = FIT_NOT;
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
-        const struct set *set = list->sets[i];
-        if (strcmp(set->name, text) == 0 || strcmp(set->id, text) == 0) {
-            *out = set;
-            return ORCH_OK;
+        enum fit fit = fit_of(list->sets[i], text);
+        if (fit > best) {
+            best = fit;
+            count = 0;
+            fits = list->sets[i];
         }
-        if (text[0] != '\0' && strncmp(set->id, text, strlen(text)) == 0) {
-            fits = set;
-            count++;
-        }
+        count += fit != FIT_NOT && fit == best;
     }
     if (count > 1) {
-        return fail_ambiguous(list, text, err);
+        return fail_ambiguous(list, text, best, err);
     }
     if (count == 0) {
         return orch_fail(err, ORCH_E_NOT_FOUND,

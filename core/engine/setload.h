@@ -6,8 +6,8 @@
 
 #define SET_FOLDER "sets"
 
-/* Reads the manifest sets/NAME. */
-int32_t set_load(struct repo *repo, const char *name, struct set **out,
+/* Reads the manifest `file`, "sets/…". */
+int32_t set_load(struct repo *repo, const char *file, struct set **out,
                  struct orch_error *err) ORCH_CHECKED;
 
 /* Every manifest, valid or not; else as set_list_load(). */
@@ -16,9 +16,9 @@ int32_t set_list_load_all(struct repo *repo,
                                           const struct orch_error *why),
                           void *ctx, struct set_list *out, struct orch_error *err) ORCH_CHECKED;
 
-/* Fills a zeroed set from the manifest sets/NAME; `what` names it in messages. set_free() is due
- * also after a failure. */
-int32_t set_from_json(const json_t *json, const char *name, const char *what, struct set *set,
+/* Fills a zeroed set from the manifest `file`; `what` names it in messages. set_free() is due also
+ * after a failure. */
+int32_t set_from_json(const json_t *json, const char *file, const char *what, struct set *set,
                       struct orch_error *err) ORCH_CHECKED;
 
 #endif

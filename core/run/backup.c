@@ -377,11 +377,11 @@ int32_t backup_run(struct run_context *ctx, const struct backup_options *options
         (void)json_array_append_new(result->components, job_json(&b.jobs[i]));
         backup_job_clear(&b.jobs[i]);
     }
-    rc = finish(&b, rc, err);
     if (b.writer != NULL) {
         result->stored_bytes = writer_stored_bytes(b.writer);
     }
-    writer_close(b.writer);
+    writer_close(b.writer); /* it may store what is left of the index: under the lease */
+    rc = finish(&b, rc, err);
     index_close(b.index);
     set_list_free(&b.sets);
     target_unlock_all(&b.locks);

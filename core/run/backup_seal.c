@@ -182,17 +182,17 @@ static int32_t build_set(struct backup *b, int64_t started_ns, struct orch_error
 
 struct later {
     const char *name; /* of our set */
-    char found[STORAGE_NAME_MAX + 1];
+    char found[32];
 };
 
 static int32_t keep_later(void *ctx, const char *name, const struct storage_stat *stat,
                           struct orch_error *err)
 {
     struct later *later = ctx;
-    const char *slash = strrchr(name, '/');
-    const char *base = slash == NULL ? name : slash + 1;
+    char base[32];
     (void)stat;
     (void)err;
+    set_name_of_file(name, base);
     /* Digits and "_" alone: two sets of one second differ behind them. */
     size_t len = strspn(later->name, "0123456789_");
     if (strncmp(base, later->name, len) > 0 && strcmp(base, later->found) > 0) {
@@ -209,7 +209,7 @@ static void warn_of_later(struct backup *b)
     if (storage_list(b->ctx->storage, "sets", keep_later, &later, &ignored) == ORCH_OK &&
         later.found[0] != 0) {
         report_text(b->ctx->report, REPORT_WARNING, NULL,
-                    "set %.64s bears a later time than this one: a clock is or was wrong, and "
+                    "set %s bears a later time than this one: a clock is or was wrong, and "
                     "\"latest\" is not set %s",
                     later.found, b->set->name);
     }
@@ -260,10 +260,11 @@ int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error 
     }
     if (rc != ORCH_OK) {
         /* It was put but must not count: withdraw it. */
-        char name[64];
+        char name[SET_FILE_NAME];
         struct orch_error ignored = ORCH_ERROR_INIT;
-        (void)snprintf(name, sizeof(name), "sets/%s", b->set->name);
-        if (storage_remove(b->ctx->storage, name, &ignored) != ORCH_OK) {
+        set_file_name(b->set, name);
+        if (storage_remove(b->ctx->storage, name, &ignored) != ORCH_OK ||
+            storage_barrier(b->ctx->storage, &ignored) != ORCH_OK) {
             report_text(b->ctx->report, REPORT_FAILURE, NULL, "set %s could not be withdrawn: %s",
                         b->set->name, ignored.message);
         }

@@ -220,14 +220,14 @@ static void resolve(const struct run_context *ctx, const struct restore_options 
 /* Manifests that cannot be read: told, and the newest of them remembered. */
 struct unreadable {
     struct run_context *ctx;
-    char newest[STORAGE_NAME_MAX + 1];
+    char newest[32];
 };
 
 static void on_unreadable(void *ctx, const char *name, const struct orch_error *why)
 {
     struct unreadable *unreadable = ctx;
-    const char *slash = strrchr(name, '/');
-    const char *base = slash == NULL ? name : slash + 1;
+    char base[32];
+    set_name_of_file(name, base);
     report_text(unreadable->ctx->report, REPORT_WARNING, NULL, "%s cannot be read: %s", name,
                 why->message);
     if (strcmp(base, unreadable->newest) > 0) {
@@ -247,7 +247,7 @@ static int32_t choose_set(struct run_context *ctx, const char *text, const char 
     if (rc == ORCH_OK && strcmp(text, "latest") == 0 &&
         strcmp(unreadable.newest, plan->set->name) > 0) {
         return orch_fail(err, ORCH_E_REFUSED,
-                         "set %.64s is newer than %s, the latest that can be read, but is damaged; "
+                         "set %s is newer than %s, the latest that can be read, but is damaged; "
                          "to restore the older one, name it",
                          unreadable.newest, plan->set->name);
     }

@@ -47,12 +47,12 @@ int32_t verify_level(const char *text, enum check_level *level, struct orch_erro
  * hurts them all; a manifest that cannot be read is found under its file's name. */
 static bool hurts_set(const struct check_finding *f, const struct set *set)
 {
+    char file[SET_FILE_NAME];
     if (f->set != NULL) {
         return strcmp(f->set, set->name) == 0;
     }
-    return f->file != NULL &&
-           (strcmp(f->file, "config") == 0 ||
-            (strncmp(f->file, "sets/", 5) == 0 && strcmp(f->file + 5, set->name) == 0));
+    set_file_name(set, file);
+    return f->file != NULL && (strcmp(f->file, "config") == 0 || strcmp(f->file, file) == 0);
 }
 
 static void keep_finding(json_t *list, const struct check_finding *f)

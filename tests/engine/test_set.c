@@ -242,6 +242,30 @@ START_TEST(test_find_by_prefix)
 }
 END_TEST
 
+START_TEST(test_equal_names)
+{
+    /* Two hosts that stored a set at the same moment. */
+    struct set a = {.id = "aaaa0000000000000000000000000000", .name = "20260131_120003"};
+    struct set b = {.id = "bbbb0000000000000000000000000000", .name = "20260131_120003"};
+    struct set *sets[] = {&a, &b};
+    struct set_list list = {sets, 2};
+    const struct set *found = NULL;
+    char file[SET_FILE_NAME];
+    char name[32];
+    ck_assert_int_eq(set_find(&list, a.name, NULL, 0, &found, &err), ORCH_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.message, a.id));
+    ck_assert_ptr_nonnull(strstr(err.message, b.id));
+    ct_ok(set_find(&list, "bb", NULL, 0, &found, &err), err);
+    ck_assert_ptr_eq(found, &b);
+    set_file_name(&a, file);
+    ck_assert_str_eq(file, "sets/20260131_120003.aaaa0000000000000000000000000000");
+    set_name_of_file(file, name);
+    ck_assert_str_eq(name, a.name);
+    set_name_of_file("sets/rubbish-that-is-longer-than-any-name-of-a-set-could-be", name);
+    ck_assert_uint_eq(strlen(name), 31);
+}
+END_TEST
+
 static void note_damaged(void *ctx, const char *name, const struct orch_error *why)
 {
     char *noted = ctx;
@@ -256,15 +280,18 @@ START_TEST(test_damaged_manifests)
     char noted[256] = "";
     struct set_list list;
     (void)store(0, components, 1);
-    (void)store(1, components, 1);
-    ct_read(&r, "sets/20260131_120001", &bytes);
+    struct set hurt = store(1, components, 1);
+    char file[SET_FILE_NAME];
+    set_file_name(&hurt, file);
+    ct_read(&r, file, &bytes);
     ct_write(&r, "sets/20260131_130000", bytes.data, bytes.len); /* under a wrong name */
     bytes.data[bytes.len / 2] ^= 1;
-    ct_write(&r, "sets/20260131_120001", bytes.data, bytes.len);
+    ct_write(&r, file, bytes.data, bytes.len);
     ct_ok(set_list_load(r.repo, note_damaged, noted, &list, &err), err);
     ck_assert_uint_eq(list.count, 1);
     ck_assert_str_eq(list.sets[0]->name, "20260131_120000");
-    ck_assert_ptr_nonnull(strstr(noted, "sets/20260131_120001=corrupt;"));
+    (void)snprintf(file + strlen(file), sizeof file - strlen(file), "=corrupt;");
+    ck_assert_ptr_nonnull(strstr(noted, file));
     ck_assert_ptr_nonnull(strstr(noted, "sets/20260131_130000=corrupt;"));
     set_list_free(&list);
     ck_assert_int_eq(set_list_load(r.repo, NULL, NULL, &list, &err), ORCH_E_CORRUPT);
@@ -281,6 +308,7 @@ static const struct {
 } wrong[] = {
     {false, "document", "2", ORCH_E_VERSION},
     {false, "id", "\"x\"", ORCH_E_CORRUPT},
+    {false, "id", "\"00112233445566778899aabbccddeeff\"", ORCH_E_CORRUPT},
     {false, "name", "\"20260131_120001\"", ORCH_E_CORRUPT},
     {false, "state", "\"splendid\"", ORCH_E_CORRUPT},
     {false, "run_id", "\"x\"", ORCH_E_CORRUPT},
@@ -303,8 +331,10 @@ START_TEST(test_wrong_manifests)
     struct set_component components[] = {good_component("a")};
     struct set_list list;
     json_t *json = NULL;
-    (void)store(0, components, 1);
-    ct_ok(repo_get_document(r.repo, "sets/20260131_120000", KEY_MANIFEST, &json, &err), err);
+    struct set set = store(0, components, 1);
+    char file[SET_FILE_NAME];
+    set_file_name(&set, file);
+    ct_ok(repo_get_document(r.repo, file, KEY_MANIFEST, &json, &err), err);
     json_t *object =
         wrong[_i].of_component ? json_array_get(json_object_get(json, "components"), 0) : json;
     if (wrong[_i].value == NULL) {
@@ -314,7 +344,7 @@ START_TEST(test_wrong_manifests)
                                              json_loads(wrong[_i].value, JSON_DECODE_ANY, NULL)),
                          0);
     }
-    ct_ok(repo_put_document(r.repo, "sets/20260131_120000", KEY_MANIFEST, json, 0, &err), err);
+    ct_ok(repo_put_document(r.repo, file, KEY_MANIFEST, json, 0, &err), err);
     json_decref(json);
     int32_t rc = set_list_load(r.repo, NULL, NULL, &list, &err);
     ck_assert_msg(rc == wrong[_i].code, "%d %s", (int)rc, err.message);
@@ -333,6 +363,7 @@ int main(void)
     tcase_add_test(tests, test_store_refuses);
     tcase_add_test(tests, test_find);
     tcase_add_test(tests, test_find_by_prefix);
+    tcase_add_test(tests, test_equal_names);
     tcase_add_test(tests, test_damaged_manifests);
     tcase_add_loop_test(tests, test_wrong_manifests, 0, (int)(sizeof wrong / sizeof wrong[0]));
     suite_add_tcase(suite, tests);

@@ -34,7 +34,9 @@ static void try_set(const json_t *json)
     struct orch_error err = ORCH_ERROR_INIT;
     struct set *set = calloc(1, sizeof(*set));
     must(set != NULL);
-    if (set_from_json(json, text_of(json, "name"), "file x", set, &err) == ORCH_OK) {
+    char file[SET_FILE_NAME];
+    (void)snprintf(file, sizeof(file), "sets/%s.%s", text_of(json, "name"), text_of(json, "id"));
+    if (set_from_json(json, file, "file x", set, &err) == ORCH_OK) {
         struct set_list list = {.sets = &set, .count = 1};
         const struct set *found = NULL;
         must(strlen(set->id) == ID_TEXT - 1);
