@@ -55,6 +55,16 @@ def copy(content, item, file, sparse):
         file.truncate()
 
 
+def copy_to(content, item, path):
+    """One object into a new file, which does not stay when it cannot be had whole."""
+    with open(path, 'xb') as file:
+        try:
+            copy(content, item, file, True)
+        except BaseException:
+            os.unlink(path)
+            raise
+
+
 def below(folder, name):
     """A path for an object's name that never leaves the folder."""
     safe = [b'%2E' * len(e) if e in (b'.', b'..') else e.replace(b'\0', b'%00') for e in name.split(b'/') if e]
@@ -68,8 +78,7 @@ def extract(content, folder):
         if item.flags & 2 or item.size:
             path = below(folder, item.name)
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-            with open(path, 'xb') as file:
-                copy(content, item, file, True)
+            copy_to(content, item, path)
 
 
 def record_line(content, record):
@@ -175,9 +184,8 @@ def cat(content, name, output):
         raise LookupError('the component has no object of this name')
     if output is None:
         copy(content, item, sys.stdout.buffer, False)
-        return
-    with open(output, 'xb') as file:
-        copy(content, item, file, True)
+    else:
+        copy_to(content, item, output)
 
 
 def run(arguments):

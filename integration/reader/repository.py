@@ -397,6 +397,10 @@ class Index:
                     self.places.setdefault(chunk, Place(pack, number, offset, length))
                     offset += length
 
+    def close(self):
+        while self.packs:
+            self.packs.popitem()[1].file.close()
+
     def condemned(self):
         """The packs that marks name. A mark that does not open is as good as none for who only reads."""
         found = set()

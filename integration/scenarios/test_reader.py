@@ -1,0 +1,433 @@
+"""The independent reader (integration/reader), written from docs/repository-format.md, gives back what the command has
+stored: so the document is true."""
+import base64
+import hashlib
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+
+from base import ROOT, Scenario, built, main
+from lab.command import check_output
+from lab.servers import RedisClient
+
+sys.path.insert(0, os.path.join(ROOT, 'integration', 'reader'))
+import repository  # noqa: E402
+
+READER = os.path.join(ROOT, 'integration', 'reader', 'orchestrate_reader.py')
+PASSPHRASE = b'the passphrase of the lab'
+
+
+class ReaderScenario(Scenario):
+    def reader(self, system, *words, unlock=None, early=()):
+        """(exit code, stdout, stderr) of the reader, in bytes."""
+        if unlock is None:
+            unlock = ['--passphrase-file', system.path('passphrase')]
+        done = subprocess.run(['/usr/bin/python3', '-B', READER] + list(early) + unlock + [system.path('repository')] +
+                              list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+        self.assertNotIn(b'Traceback', done.stderr)
+        return done.returncode, done.stdout, done.stderr
+
+    def read(self, system, *words, **more):
+        code, out, err = self.reader(system, *words, **more)
+        self.assertEqual(0, code, err.decode('utf-8', 'replace'))
+        return out
+
+    def files(self, root):
+        """{path below root: SHA-256} of the regular files."""
+        found = {}
+        for folder, _, names in os.walk(os.fsencode(root)):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    with open(path, 'rb') as file:
+                        found[os.path.relpath(path, os.fsencode(root))] = hashlib.sha256(file.read()).digest()
+        return found
+
+    def same_files(self, system, set_name, component, source, linked=(), **more):
+        """Extracts a component of files and compares each with its source."""
+        target = system.path('extracted')
+        self.read(system, 'extract', set_name, component, target, **more)
+        expected = self.files(source)
+        for name in linked:  # second names of a file are links, and have no content
+            del expected[name]
+        self.assertGreater(len(expected), 1)
+        self.assertEqual(expected, self.files(target + source))
+        self.assertEqual(len(expected), len(self.files(target)))
+        shutil.rmtree(target)
+
+    def records(self, system, set_name, component, **more):
+        """{(space, key): record}; value and key as bytes."""
+        found = {}
+        for line in self.read(system, 'records', set_name, component, **more).splitlines():
+            record = json.loads(line)
+            record['value'] = base64.b64decode(record['value'])
+            found[record['space'], base64.b64decode(record['key'])] = record
+        return found
+
+    def opened(self, system, passphrase=PASSPHRASE):
+        """(repository, its index)"""
+        opened = repository.Repository(system.path('repository'), passphrase)
+        index = repository.Index(opened)
+        self.addCleanup(index.close)
+        return opened, index
+
+
+class Content(ReaderScenario):
+    def fill_more(self, system):
+        """A list of chunks with more than 1024 of them, one of holes, large and small files, and names that few expect."""
+        rng = random.Random(5)
+        uploads = os.fsencode(system.path('uploads'))
+        with open(os.path.join(uploads, b'large.bin'), 'wb') as file:
+            file.write(rng.randbytes(5 << 20) + bytes(3 << 20) + b'text, ' * 200000)
+        with open(os.path.join(uploads, b'holes.img'), 'wb') as file:
+            for i in range(700):
+                file.seek(i << 14)
+                file.write(rng.randbytes(4096))
+            file.truncate(700 << 14)
+        for name in ('leer', 'größe.txt', 'a\\b', '-o', ' ', '\t', "'\"", 'x' * 255, '日本', '...', 'new\nline'):
+            with open(os.path.join(uploads, name.encode()), 'wb') as file:
+                file.write(name.encode() * (name != 'leer'))
+        for i in range(1000):
+            system.write('uploads/many/%d/%d' % (i % 7, i), str(i))
+        deep = os.path.join(uploads, *[b'deep'] * 20)
+        os.makedirs(deep)
+        with open(os.path.join(deep, b'down'), 'wb') as file:
+            file.write(b'there')
+        check_output([built('integration/vectortool/orch-vectortool'), 'make', system.path('kb/rows.faiss'), '--count', '35000',
+                      '--dim', '64', '--metric', 'ip', '--type', 'Flat', '--seed', '8'])
+
+    def test_everything(self):
+        """Objects are the bytes of their sources; records are what a restore puts back."""
+        components = ('settings', 'uploads', 'app-db', 'sessions', 'kb', 'hot')
+        system = self.system(components, 300)
+        system.fill()
+        self.fill_more(system)
+        with RedisClient(system.redis.socket) as redis:  # values beyond a block of records, one key too
+            redis.call('SET', 'large', random.Random(3).randbytes(3 << 20))
+            redis.call('SET', b'k' * 100000, 'a long key')
+            redis.call('SELECT', 5)
+            redis.call('SET', 'elsewhere', 'space 5')
+        self.expect(0, system.command.run('init'))
+        self.expect(0, system.command.run('backup'))
+        self.same_files(system, 'latest', 'settings', system.path('etc'))
+        self.same_files(system, 'latest', 'uploads', system.path('uploads'), linked=[b'first-linked.txt'])
+        self.same_files(system, 'latest', 'settings', system.path('etc'), early=['--without-index'])
+        self.check_vectors(system)
+        self.check_single(system)
+        self.check_lists(system)
+        self.check_database(system)
+        self.check_redis(system)
+        self.check_cache(system)
+        self.assertIn(b' 0 errors', self.read(system, 'check'))
+
+    def check_vectors(self, system):
+        """Objects of a plugin whose names are no paths."""
+        for line in self.read(system, 'objects', 'latest', 'kb').decode().splitlines():
+            kind, _, _, name = line.split(' ', 3)
+            if kind != 'd':
+                with open(system.path('kb', name), 'rb') as file:
+                    self.assertEqual(file.read(), self.read(system, 'cat', 'latest', 'kb', name))
+        self.assertIn('rows.faiss', self.read(system, 'objects', 'latest', 'kb').decode())
+
+    def check_single(self, system):
+        """One object by its name, to standard output and into a file with its holes."""
+        for name in (b'odd \xff name\n', b'-o', b'leer', 'größe.txt'.encode(), b'deep/' * 20 + b'down'):
+            path = os.path.join(os.fsencode(system.path('uploads')), name)
+            with open(path, 'rb') as file:
+                self.assertEqual(file.read(), self.read(system, 'cat', 'latest', 'uploads', path))
+        out = system.path('sparse-again')
+        self.read(system, 'cat', 'latest', 'uploads', system.path('uploads/sparse.img'), '-o', out)
+        with open(out, 'rb') as got, open(system.path('uploads/sparse.img'), 'rb') as expected:
+            self.assertEqual(expected.read(), got.read())
+        self.assertLess(os.stat(out).st_blocks * 512, 2 << 20)
+        code, out, err = self.reader(system, 'cat', 'latest', 'uploads', system.path('uploads/nothing'))
+        self.assertEqual((1, b''), (code, out))
+        self.assertIn(b'no object of this name', err)
+
+    def check_lists(self, system):
+        """Lists that are trees were among them; writers cut as the document says."""
+        opened, index = self.opened(system)
+        fields = opened.sets()[-1]
+        objects = {}
+        for item in fields['components']:
+            content = repository.Content(index, opened.part(item))
+            for found in content.objects():
+                objects[os.path.basename(found.name)] = (found, list(content.pieces(found.refs)))
+        for name in (b'holes.img', b'rows.faiss'):
+            self.assertIsNotNone(objects[name][0].refs.root)
+            self.assertGreater(len(objects[name][1]), 1024)
+        self.assertEqual(objects[b'holes.img'][1].count((None, (1 << 14) - 4096)), 700)
+        with open(system.path('uploads/large.bin'), 'rb') as file:
+            self.assertEqual(cut(file.read(), opened.keys.gear), [length for _, length in objects[b'large.bin'][1]])
+        rows, lengths = objects[b'rows.faiss'][0], [length for _, length in objects[b'rows.faiss'][1]]
+        profile, row_bytes, offset = rows.profile
+        self.assertEqual((1, 256), (profile, row_bytes))
+        self.assertEqual(([offset] if offset else []) + [8192] * ((rows.size - offset) // 8192),
+                         lengths[:(rows.size - offset) // 8192 + bool(offset)])
+
+    def check_database(self, system):
+        """Table data in COPY format."""
+        rows = self.read(system, 'cat', 'latest', 'app-db', '2-data/public.documents').decode()
+        self.assertEqual(system.postgres.sql('app', "COPY documents TO STDOUT;"), rows)
+
+    def check_redis(self, system):
+        found = self.records(system, 'latest', 'sessions')
+        with RedisClient(system.redis.socket) as redis:
+            redis.call('FLUSHALL')
+        self.expect(0, system.command.run('restore', 'latest', 'sessions', '--yes'))
+        seen = 0
+        with RedisClient(system.redis.socket) as redis:
+            for space in (0, 5):
+                redis.call('SELECT', space)
+                for key in redis.call('KEYS', '*'):
+                    record = found[space, key]
+                    self.assertEqual(redis.call('DUMP', key), record['value'], key[:40])
+                    self.assertEqual(redis.call('PEXPIRETIME', key), record.get('expires_ms', -1), key[:40])
+                    seen += 1
+        self.assertEqual(len(found), seen)
+        self.assertGreater(seen, 30)
+
+    def check_cache(self, system):
+        found = self.records(system, 'latest', 'hot')
+        shutil.rmtree(system.path('hot'))
+        self.expect(0, system.command.run('restore', 'latest', 'hot', '--yes'))
+        lines = check_output([built('sdk/l1cache/orch-l1'), 'dump', system.path('hot')]).splitlines()
+        self.assertEqual(len(found), len(lines))
+        for line in lines:
+            key, _, created_ms, expires_ms, hits = line.split(b' ')
+            record = found[0, key]
+            value = check_output([built('sdk/l1cache/orch-l1'), 'get', system.path('hot'), key.decode()])
+            self.assertEqual(value.rstrip(b'\n'), record['value'])
+            self.assertEqual((int(created_ms), int(hits)), struct.unpack('<q8xQ', base64.b64decode(record['extra'])))
+
+
+class Deep(ReaderScenario):
+    def test_index_of_several_levels(self):
+        """Names of 60,000 bytes: few of them fill a node, and so a small tree has many levels."""
+        system = self.system(('settings',), 10)
+        system.write_configuration('\n  deep: { plugin = "volumes"; paths = [ "%s" ]; };' % system.path('deep'))
+        system.fill()
+        os.mkdir(system.path('deep'))
+        root, expected = os.fsencode(system.path('deep')), [os.fsencode(system.path('deep'))]
+        for chain in range(10):
+            fd, name = os.open(root, os.O_RDONLY), root
+            for _ in range(240):
+                step = b'%02d' % chain + b'x' * 248
+                os.mkdir(step, dir_fd=fd)
+                below = os.open(step, os.O_RDONLY, dir_fd=fd)
+                os.close(fd)
+                fd, name = below, name + b'/' + step
+                expected.append(name)
+            with os.fdopen(os.open('bottom', os.O_WRONLY | os.O_CREAT, dir_fd=fd), 'w') as file:
+                file.write('the bottom of %d' % chain)
+            os.close(fd)
+            expected.append(name + b'/bottom')
+        self.expect(0, system.command.run('init'))
+        self.expect(0, system.command.run('backup'))
+        opened, index = self.opened(system)
+        item = next(c for c in opened.sets()[-1]['components'] if c['name'] == 'deep')
+        content = repository.Content(index, opened.part(item))
+        level, _ = content.node(bytes.fromhex(content.part['catalogue_root']), None, 1, None)
+        self.assertGreaterEqual(level, 3)
+        self.assertEqual(expected, [found.name for found in content.objects()])
+        for chain in (0, 4, 9):
+            self.assertEqual(b'the bottom of %d' % chain, self.read(system, 'cat', 'latest', 'deep', expected[241 * (chain + 1)]))
+        self.assertIn(b' 0 errors', self.read(system, 'check'))
+
+
+class Variants(ReaderScenario):
+    def variant(self, options, unlock):
+        """Two sets, the second incremental, each extracted as its sources were; damage and a prune beside them."""
+        system = self.system(('settings', 'uploads', 'hot'), 120)
+        system.write('key', '00112233445566778899aabbccddeeff' * 2 + '\n', 0o600)
+        with open(system.path('conf.d/main.conf')) as file:
+            configuration = file.read()
+        old = 'passphrase_file = "%s";' % system.path('passphrase')
+        self.assertIn(old, configuration)
+        system.write('conf.d/main.conf', configuration.replace(old, options.replace('KEY', system.path('key')).replace(
+            'PASSPHRASE', old)))
+        unlock = [word.replace('KEY', system.path('key')).replace('PASSPHRASE', system.path('passphrase')) for word in unlock]
+        system.fill()
+        self.expect(0, system.command.run('init'))
+        self.expect(0, system.command.run('backup'))
+        shutil.copytree(system.path('uploads'), system.path('before'), symlinks=True)
+        system.write('uploads/new.txt', 'what is new ' * 10000)
+        system.write('uploads/00/document-1.txt', 'what has changed')
+        os.unlink(system.path('uploads/first-linked.txt'))
+        self.expect(0, system.command.run('backup', '--type', 'incremental'))
+        names = [line.split()[0].decode() for line in self.read(system, 'sets', unlock=unlock).splitlines()]
+        self.assertEqual(2, len(names))
+        self.same_files(system, names[1], 'uploads', system.path('uploads'), unlock=unlock)
+        self.assertEqual(40, len(self.records(system, names[0], 'hot', unlock=unlock)))
+        os.rename(system.path('uploads'), system.path('after'))
+        os.rename(system.path('before'), system.path('uploads'))
+        self.same_files(system, names[0], 'uploads', system.path('uploads'), [b'first-linked.txt'], unlock=unlock)
+        self.assertIn(b' 0 errors', self.read(system, 'check', unlock=unlock))
+        return system, unlock
+
+    def codecs(self, system, **unlock):
+        """The codecs of all frames."""
+        opened = repository.Repository(system.path('repository'), **unlock)
+        index = repository.Index(opened)
+        self.addCleanup(index.close)
+        return {frame.codec for place in index.places.values() for frame in index.pack(place.pack).frames}
+
+    def test_passphrase_and_zstd(self):
+        system, _ = self.variant('PASSPHRASE compression = "zstd:7";', ['--passphrase-file', 'PASSPHRASE'])
+        self.assertIn(1, self.codecs(system, passphrase=PASSPHRASE))
+
+    def test_key_file_and_gzip(self):
+        system, _ = self.variant('key_file = "KEY"; compression = "gzip";', ['--key-file', 'KEY'])
+        self.assertIn(2, self.codecs(system, key=bytes.fromhex('00112233445566778899aabbccddeeff' * 2)))
+
+    def test_no_encryption_and_no_compression(self):
+        system, _ = self.variant('encryption = "none"; compression = "none";', [])
+        self.assertEqual({0}, self.codecs(system))
+
+
+class Refusals(ReaderScenario):
+    def refused(self, system, fragment, *words, **more):
+        code, out, err = self.reader(system, *(words or ('sets',)), **more)
+        self.assertEqual((1, b''), (code, out))
+        self.assertIn(fragment, err.decode('utf-8', 'replace'))
+
+    def change(self, path, old, new):
+        """Replaces bytes of a config and makes its checksum fit again."""
+        with open(path, 'rb') as file:
+            body = file.read()[:-68]
+        self.assertEqual(1, body.count(old))
+        body = body.replace(old, new)
+        with open(path, 'wb') as file:
+            file.write(body + hashlib.sha256(body).hexdigest().encode() + b'"\n}\n')
+
+    def test_config(self):
+        """What a changed config must not get through, whoever made its checksum fit."""
+        system, _ = self.prepared(('settings',), 10)
+        config = system.path('repository/config')
+        with open(config, 'rb') as file:
+            good = file.read()
+        system.write('wrong', 'another passphrase\n')
+        self.refused(system, 'no key slot opens', unlock=['--passphrase-file', system.path('wrong')])
+        self.refused(system, 'no key slot opens', unlock=[])
+        for old, new, fragment in ((b'"format": 1', b'"format": 2', 'format'),
+                                   (b'"required_features": 0', b'"required_features": 4', 'does not know'),
+                                   (b'"log_n": 15', b'"log_n": 14', 'no key slot opens'),
+                                   (b'"log_n": 15', b'"log_n": 31', 'log_n'),
+                                   (b'"r": 8', b'"r":  8', 'differs from its sealed copy'),
+                                   (b'"key_slots"', b'"comment": "",\n  "key_slots"', 'differs from its sealed copy')):
+            with self.subTest(new=new):
+                self.change(config, old, new)
+                self.refused(system, fragment)
+                self.assertNotEqual(0, system.command.run('list').code)  # the command agrees
+                with open(config, 'wb') as file:
+                    file.write(good)
+        self.change(config, b'"format": 1', b'"format": 1')  # the test itself changes nothing else
+        self.read(system, 'sets')
+
+    def test_sets_of_lapsed_leases(self):
+        """A lease that was given up on takes its sets with it, but those that `kept` names; reader and command agree."""
+        system, _ = self.prepared(('settings',), 10)
+        opened, _ = self.opened(system)
+        fields = opened.sets()[-1]
+        self.assertRegex(fields['lease'], repository.ID)
+        name = 'lapsed/' + fields['lease']
+        os.makedirs(system.path('repository/lapsed'), mode=0o700, exist_ok=True)
+        for kept, valid in ((fields['id'], 1), ('', 0), ('0' * 32, 0), ('0' * 32 + fields['id'], 1)):
+            with open(system.path('repository', name), 'wb') as file:
+                file.write(seal_document(opened, name, {'document': 1, 'lease': fields['lease'], 'kept': kept}))
+            self.assertEqual(valid, len(self.read(system, 'sets').splitlines()), kept)
+            self.assertEqual(valid, len(self.expect(0, system.command.run('--json', 'list')).json['sets']), kept)
+
+    def test_names_stay_in_the_folder(self):
+        sys.path.insert(0, os.path.dirname(READER))
+        import orchestrate_reader
+        for name in (b'/../../etc/x', b'..', b'/', b'a/./b', b'a\0b', b'//x'):
+            path = orchestrate_reader.below('/out', name)
+            self.assertTrue(os.path.normpath(path).startswith(b'/out/'), path)
+            self.assertNotIn(b'\0', path)
+
+
+class Damage(ReaderScenario):
+    def test_a_changed_byte_is_found(self):
+        """In every kind of file, at its ends and in between; and nothing wrong is delivered."""
+        system = self.system(('settings', 'uploads', 'hot'), 60)
+        system.fill()
+        with open(system.path('uploads/zz.bin'), 'wb') as file:
+            file.write(random.Random(12).randbytes(4 << 20))
+        self.expect(0, system.command.run('init'))
+        self.expect(0, system.command.run('backup'))
+        files = sorted(self.files(system.path('repository')))
+        kinds = {}
+        for name in files:
+            kinds.setdefault(name.split(b'/')[0], []).append(name.decode())
+        self.assertTrue({b'config', b'packs', b'index', b'parts', b'sets', b'runs', b'proofs'} <= set(kinds), kinds)
+        rng = random.Random(11)
+        for name in (n for names in kinds.values() for n in rng.sample(names, min(2, len(names)))):
+            path = system.path('repository', name)
+            size = os.path.getsize(path)
+            for offset in {0, 11, size // 2, size - 1, rng.randrange(size)}:
+                with self.subTest(file=name, offset=offset):
+                    self.flip(path, offset, 1 << rng.randrange(8))
+                    code, out, err = self.reader(system, 'check')
+                    self.undo()
+                    self.assertEqual(1, code)
+                    self.assertIn(name, (out + err).decode())
+        self.assertIn(b' 0 errors', self.read(system, 'check'))
+        opened, index = self.opened(system)
+        content = repository.Content(index, opened.part(next(
+            c for c in opened.sets()[-1]['components'] if c['name'] == 'uploads')))
+        chunk = [chunk for item in content.objects() for chunk, _ in content.pieces(item.refs) if chunk][-1]
+        pack = index.pack(index.places[chunk].pack)
+        path = system.path('repository', pack.name)
+        self.flip(path, pack.frames[index.places[chunk].frame].offset + 20, 1)
+        code, _, err = self.reader(system, 'extract', 'latest', 'uploads', system.path('damaged'))
+        self.assertEqual(1, code)
+        self.assertIn(os.path.basename(path).encode(), err)
+        expected, got = self.files(system.path('uploads')), self.files(system.path('damaged') + system.path('uploads'))
+        self.assertGreater(len(got), 10)
+        self.assertEqual({name: expected[name] for name in got}, got)
+        self.assertNotIn(b'zz.bin', got)
+
+    def flip(self, path, offset, mask):
+        self.flipped = (path, offset, mask)
+        with open(path, 'r+b') as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ mask]))
+
+    def undo(self):
+        self.flip(*self.flipped)
+
+
+def seal_document(opened, name, fields):
+    """A sealed document of purpose control, as the document of the format says."""
+    header = b'ORCHDOC1' + struct.pack('<4I', 1, 2, 1, 0) + os.urandom(32)
+    key = repository.derive(opened.keys.control, header[24:], name)
+    plain = repository.zstandard.ZstdCompressor().compress(json.dumps(fields, sort_keys=True, separators=(',', ':')).encode())
+    return header + repository.AESGCM(key).encrypt(bytes(12), plain, header + opened.id.encode() + name.encode())
+
+
+def cut(data, gear_key):
+    """Where profile 0 cuts."""
+    gear = struct.unpack('<256Q', b''.join(repository.hmac.digest(gear_key, struct.pack('<I', i), 'sha256') for i in range(64)))
+    lengths, start = [], 0
+    while start < len(data):
+        chunk = data[start:start + 1048576]
+        h, at = 0, min(65536, len(chunk))
+        while at < len(chunk):
+            h = (h << 1) + gear[chunk[at]] & 0xffffffffffffffff
+            at += 1
+            if h >> 44 == 0 if at <= 212992 else h >> 48 == 0:
+                break
+        lengths.append(at)
+        start += at
+    return lengths
+
+
+if __name__ == '__main__':
+    main()
