@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -74,6 +75,92 @@ class ReaderScenario(Scenario):
         index = repository.Index(opened)
         self.addCleanup(index.close)
         return opened, index
+
+
+class Example(ReaderScenario):
+    """The worked example in the document."""
+    PASSPHRASE = b'correct horse battery staple'
+
+    def blocks(self):
+        """{what stands behind the opening fence: lines} of the document."""
+        with open(os.path.join(ROOT, 'docs', 'repository-format.md')) as file:
+            text = file.read()
+        return {title: body.splitlines() for title, body in re.findall(r'^```([^`\n]+)\n(.*?)^```$', text, re.M | re.S)}
+
+    def values(self, lines):
+        """{name: value}; a value goes on in lines that begin with spaces."""
+        found = {}
+        for line in lines:
+            name = line[:29].strip() or name
+            found[name] = found.get(name, '') + line[29:]
+        return found
+
+    def example(self):
+        """(a system whose repository is that of the document, the document's blocks)"""
+        system, blocks = self.system(('settings',), 10), self.blocks()
+        files = {title[5:]: lines for title, lines in blocks.items() if title.startswith('file ')}
+        self.assertEqual(9, len(files))
+        for name, lines in files.items():
+            path = system.path('repository', name)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            with open(path, 'wb') as file:
+                file.write(''.join(line + '\n' for line in lines).encode() if name == 'config' else
+                           bytes.fromhex(''.join(lines)))
+        system.write('passphrase', self.PASSPHRASE.decode() + '\n', 0o600)
+        return system, blocks
+
+    def test_reader(self):
+        system, _ = self.example()
+        self.assertIn(b' 0 errors', self.read(system, 'check'))
+        for early in ([], ['--without-index']):
+            self.assertEqual(b'hello, reader\n',
+                             self.read(system, 'cat', 'latest', 'example', '/srv/example/greeting.txt', early=early))
+
+    def test_command(self):
+        """What was once written stays readable for the command too."""
+        system, _ = self.example()
+        text = ('state_dir = "%s"; cache_dir = "%s"; repositories: { main: { url = "%s"; passphrase_file = "%s"; }; };\n'
+                'components: { example: { plugin = "config"; paths = [ "/srv/example" ]; root = "%s"; }; };\n')
+        system.write('conf.d/main.conf', text % tuple(system.path(n) for n in ('state', 'cache', 'repository', 'passphrase', 'root')))
+        shutil.rmtree(system.path('conf.d/plans'))
+        os.makedirs(system.path('root/srv'))
+        self.expect(0, system.command.run('verify', '--level', 'data'))
+        self.expect(0, system.command.run('restore', 'latest', '--yes'))
+        with open(system.path('root/srv/example/greeting.txt'), 'rb') as file:
+            self.assertEqual(b'hello, reader\n', file.read())
+
+    def test_values(self):
+        system, blocks = self.example()
+        opened, index = self.opened(system, self.PASSPHRASE)
+        with open(system.path('repository/config')) as file:
+            slot = json.load(file)['key_slots'][0]
+        fields = opened.sets()[0]
+        self.assertEqual(json.loads(''.join(blocks['manifest'])), fields)
+        name = 'sets/' + fields['name']
+        part = opened.part(fields['components'][0])
+        content = repository.Content(index, part)
+        root = content.root(part['content'], 'catalogue_root')
+        block = content.node(root, None, 1, None)[1][0].id
+        chunk = [item for item in content.objects() if item.size][0].refs.inline[0][0]
+        pack = index.pack(index.places[chunk].pack)
+        salt = {}
+        for file_name, at in ((name, 24), (pack.name, 32)):
+            with open(system.path('repository', file_name), 'rb') as file:
+                salt[file_name] = file.read(at + 32)[at:]
+        computed = {
+            'wrapping key': hashlib.scrypt(self.PASSPHRASE, salt=bytes.fromhex(slot['salt']), n=1 << slot['log_n'], r=slot['r'],
+                                           p=slot['p'], dklen=32, maxmem=1 << 27),
+            'master key': repository.unwrap(slot, True, self.PASSPHRASE, None, opened.id),
+            'gear[0], as a number': repository.hmac.digest(opened.keys.gear, bytes(4), 'sha256')[7::-1],
+            'key of ' + name: repository.derive(opened.keys.manifest, salt[name], name),
+            'pack key': repository.derive(opened.keys.data, salt[pack.name], 'pack key'), 'data key': pack.key,
+            'frame 0': pack.frame(0), 'chunk id': repository.hmac.digest(opened.keys.chunk_id, pack.frame(0), 'sha256'),
+            'root node': index.chunk(root), 'catalogue block': index.chunk(block),
+            'digest': bytes.fromhex(part['content']['digest'])}
+        for purpose in ('chunk-id', 'gear', 'index', 'data', 'manifest', 'control'):
+            computed[purpose + ' subkey'] = repository.derive(computed['master key'], opened.id.encode(), 'orchestrate 1 ' + purpose)
+        self.assertEqual(self.values(blocks['values']), {what: value.hex() for what, value in computed.items()})
+        self.assertEqual(computed['chunk id'], chunk)
 
 
 class Content(ReaderScenario):
