@@ -264,10 +264,10 @@ class Repository:
 
     def sets(self, damaged=None):
         """The valid sets, oldest first. sets/ is listed before lapsed/."""
-        names = self.store.list('sets', r'\d{8}_\d{6}(-[1-9]\d*)?')
+        names = self.store.list('sets', r'\d{8}_\d{6}(-[1-9]\d*)?\.' + ID)
         lapsed = {name[7:] for name in self.store.list('lapsed', ID)}
         found = []
-        for name in sorted(names, key=lambda n: (n[5:20], int(n[21:] or 1))):
+        for name in sorted(names, key=lambda n: (n[5:20], int(n[21:-33] or 1), n[-32:])):
             try:
                 fields = self.manifest(name)
                 lease = fields.get('lease', '')
@@ -281,8 +281,8 @@ class Repository:
         return found
 
     def manifest(self, name):
-        fields = self.document(name, MANIFEST, name=name[5:])
-        text(fields, 'id', name, ID), text(fields, 'state', name, 'completed|partial')
+        fields = self.document(name, MANIFEST, name=name[5:-33], id=name[-32:])
+        text(fields, 'state', name, 'completed|partial')
         text({'lease': '', **fields}, 'lease', name, '(%s)?' % ID)
         names = set()
         for item in array(fields, 'components', name, 4096):

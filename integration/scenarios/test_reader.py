@@ -91,8 +91,8 @@ class Example(ReaderScenario):
         """{name: value}; a value goes on in lines that begin with spaces."""
         found = {}
         for line in lines:
-            name = line[:29].strip() or name
-            found[name] = found.get(name, '') + line[29:]
+            name, value = (name, line) if line[0] == ' ' else line.split('  ', 1)
+            found[name] = found.get(name, '') + value.strip()
         return found
 
     def example(self):
@@ -136,7 +136,7 @@ class Example(ReaderScenario):
             slot = json.load(file)['key_slots'][0]
         fields = opened.sets()[0]
         self.assertEqual(json.loads(''.join(blocks['manifest'])), fields)
-        name = 'sets/' + fields['name']
+        name = 'sets/%s.%s' % (fields['name'], fields['id'])
         part = opened.part(fields['components'][0])
         content = repository.Content(index, part)
         root = content.root(part['content'], 'catalogue_root')
@@ -152,7 +152,7 @@ class Example(ReaderScenario):
                                            p=slot['p'], dklen=32, maxmem=1 << 27),
             'master key': repository.unwrap(slot, True, self.PASSPHRASE, None, opened.id),
             'gear[0], as a number': repository.hmac.digest(opened.keys.gear, bytes(4), 'sha256')[7::-1],
-            'key of ' + name: repository.derive(opened.keys.manifest, salt[name], name),
+            'key of the manifest': repository.derive(opened.keys.manifest, salt[name], name),
             'pack key': repository.derive(opened.keys.data, salt[pack.name], 'pack key'), 'data key': pack.key,
             'frame 0': pack.frame(0), 'chunk id': repository.hmac.digest(opened.keys.chunk_id, pack.frame(0), 'sha256'),
             'root node': index.chunk(root), 'catalogue block': index.chunk(block),
