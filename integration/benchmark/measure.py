@@ -1,9 +1,11 @@
-"""measure.py: times commands from outside, and prints medians side by side."""
+"""measure.py: runs commands, measures them from outside, and keeps the figures."""
 import os
 import statistics
 import subprocess
 import sys
 import time
+
+from memory import Sampler
 
 
 def tree_size(path):
@@ -13,63 +15,55 @@ def tree_size(path):
     return total
 
 
-class Table:
-    """Seconds, processor seconds and peak memory of each (tool, phase), over several runs."""
+class Row:
+    """What one run of one command took."""
+
+    def __init__(self, wall_s, cpu_s, memory_bytes):
+        self.wall_s, self.cpu_s, self.memory_bytes = wall_s, cpu_s, memory_bytes
+
+
+class Figures:
+    """Rows of each (tool, phase), over several rounds, and the size of each tool's repository."""
 
     def __init__(self):
         self.rows = {}
         self.sizes = {}
 
-    def run(self, tool, phase, command, env=None, cwd=None, codes=(0,)):
+    def run(self, tool, phase, command, env=None, cwd=None):
+        """Returns what the command printed."""
         os.sync()
         start = time.monotonic()
         process = subprocess.Popen(['bash', '-o', 'pipefail', '-c', command], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=cwd,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
                                    env=dict(os.environ, **(env or {})))
-        err = process.stderr.read()
+        sampler = Sampler(process.pid)
+        out = process.stdout.read().decode('utf-8', 'replace')
         _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - start
-        code = os.waitstatus_to_exitcode(status)
-        process.returncode = code
-        process.stderr.close()
-        if code not in codes:
-            sys.exit('%s %s ended with %d: %s' % (tool, phase, code, err.decode('utf-8', 'replace')[-2000:]))
-        row = (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        wall_s = time.monotonic() - start
+        peak = sampler.stop()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stdout.close()
+        if process.returncode != 0:
+            sys.exit('%s, %s: ended with %d: %s' % (tool, phase, process.returncode, out[-2000:]))
+        self.add(tool, phase, Row(wall_s, usage.ru_utime + usage.ru_stime, peak))
+        return out
+
+    def add(self, tool, phase, row):
         self.rows.setdefault((tool, phase), []).append(row)
-        print('  %-12s %-10s %7.2f s %7.2f cpu-s %6.0f MiB' % ((tool, phase) + row), file=sys.stderr, flush=True)
+        print('  %-12s %-10s %7.2f s %7.2f cpu-s %6.0f MB' % (
+            tool, phase, row.wall_s, row.cpu_s, row.memory_bytes / 1e6), file=sys.stderr, flush=True)
 
     def size(self, tool, path):
         self.sizes.setdefault(tool, []).append(tree_size(path))
 
-    def median(self, tool, phase, column=0):
+    def median(self, tool, phase, field='wall_s'):
         rows = self.rows.get((tool, phase))
-        return None if rows is None else statistics.median(row[column] for row in rows)
+        return None if not rows else statistics.median(getattr(row, field) for row in rows)
 
-    def markdown(self, ours, phases, peers):
-        """A table: our medians, each peer's, and the ratio peer / ours."""
-        lines = ['| phase | %s | %s |' % (ours, ' | '.join('%s | %s / %s' % (p, p, ours) for p in peers)),
-                 '|---|---|' + '---|---|' * len(peers)]
-        for phase in phases:
-            mine = self.median(ours, phase)
-            if mine is None:
-                continue
-            cells = ['%.2f s, %.1f cpu-s' % (mine, self.median(ours, phase, 1))]
-            for peer in peers:
-                theirs = self.median(peer, phase)
-                cells += ['-', '-'] if theirs is None else [
-                    '%.2f s, %.1f cpu-s' % (theirs, self.median(peer, phase, 1)), '%.2f' % (theirs / mine)]
-            lines.append('| %s | %s |' % (phase, ' | '.join(cells)))
-        sizes = {t: statistics.median(s) for t, s in self.sizes.items()}
-        cells = ['%.0f MB' % (sizes[ours] / 1e6)]
-        for peer in peers:
-            cells += ['-', '-'] if peer not in sizes else ['%.0f MB' % (sizes[peer] / 1e6),
-                                                           '%.2f' % (sizes[peer] / sizes[ours])]
-        lines.append('| size of the repository | %s |' % ' | '.join(cells))
-        memory = {}
-        for (tool, _), rows in self.rows.items():
-            memory[tool] = max([memory.get(tool, 0)] + [row[2] for row in rows])
-        cells = ['%.0f MiB' % memory[ours]]
-        for peer in peers:
-            cells += ['%.0f MiB' % memory[peer], '%.2f' % (memory[peer] / memory[ours])] if peer in memory else ['-', '-']
-        lines.append('| peak memory of the largest process | %s |' % ' | '.join(cells))
-        return '\n'.join(lines)
+    def median_size(self, tool):
+        return statistics.median(self.sizes[tool]) if tool in self.sizes else None
+
+    def peak(self, tool):
+        """The most memory that the tool had in any phase of any round."""
+        rows = [row for (name, _), rows in self.rows.items() if name == tool for row in rows]
+        return max(row.memory_bytes for row in rows) if rows else None

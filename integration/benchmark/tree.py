@@ -1,153 +1,184 @@
-"""tree.py: a file tree with orchestrate, restic and borg: full backup, unchanged, 5 % changed, restore, verify, run
-alternately. Started by integration/bench."""
+"""tree.py: a file tree with orchestrate, restic, borg and plain tools: full backup, unchanged, 5 % changed, restore,
+verify, run alternately; and what the machine itself could do. Started by integration/bench."""
 import argparse
 import os
+import platform
+import re
 import shutil
+import statistics
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
-from lab.command import Orchestrate  # noqa: E402
+import machine  # noqa: E402
+import report  # noqa: E402
 from make_tree import mutate  # noqa: E402
-from measure import Table  # noqa: E402
+from measure import Figures, Row  # noqa: E402
+from tools import Borg, Ours, Plain, Restic  # noqa: E402
 
-PHASES = ('full', 'unchanged', 'changed', 'restore', 'verify')
-
-
-class Ours:
-    name = 'orchestrate'
-
-    def __init__(self, work):
-        self.work, self.repository = work, work + '/repository'
-        os.makedirs(work + '/conf.d', exist_ok=True)
-        with open(work + '/passphrase', 'w') as file:
-            file.write('bench\n')
-        os.chmod(work + '/passphrase', 0o600)
-        with open(work + '/conf.d/bench.conf', 'w') as file:
-            file.write('state_dir = "%s/state"; cache_dir = "%s/cache";\n'
-                       'repositories: { main: { url = "%s"; passphrase_file = "%s/passphrase"; verify = "none"; }; };\n'
-                       'components: { tree: { plugin = "volumes"; paths = [ "%s/tree" ]; }; };\n'
-                       % (work, work, self.repository, work, work))
-        self.command = Orchestrate(work + '/conf.d')
-
-    def words(self, *words):
-        return ' '.join("'%s'" % w for w in self.command.arguments('-q', *words))
-
-    def reset(self):
-        for name in ('repository', 'state', 'cache'):
-            shutil.rmtree(os.path.join(self.work, name), ignore_errors=True)
-        subprocess.run(['bash', '-c', self.words('init')], check=True, stdout=subprocess.DEVNULL)
-
-    def commands(self):
-        return {'full': self.words('backup'), 'unchanged': self.words('backup', '--type', 'incremental'),
-                'changed': self.words('backup', '--type', 'incremental'),
-                'restore': self.words('restore', 'latest', '--yes', '--target', 'tree.root=%s/out' % self.work),
-                'verify': self.words('verify', '--level', 'data')}
-
-    def env(self):
-        return {}
+ROUND_BYTES = 15e9   # what one round leaves behind at scale 1
+BEGIN, END = '<!-- measured: written by integration/bench -->', '<!-- /measured -->'
 
 
-class Restic(Ours):
-    name = 'restic'
+class Trash:
+    """Nothing is removed between measurements: that costs, later and for others, on disks that discard. Where the disk
+    is too small for that, what has piled up goes between two rounds."""
 
-    def __init__(self, work):
-        self.work, self.repository = work, work + '/restic'
+    def __init__(self, work, scale):
+        self.folder, self.scale, self.count = work + '/trash', scale, 0
 
-    def env(self):
-        return {'RESTIC_PASSWORD': 'bench', 'RESTIC_CACHE_DIR': self.work + '/restic-cache', 'RESTIC_PROGRESS_FPS': '0.01'}
+    def place(self):
+        os.makedirs(self.folder, exist_ok=True)
+        self.count += 1
+        return '%s/%d' % (self.folder, self.count)
 
-    def reset(self):
-        for path in (self.repository, self.work + '/restic-cache'):
-            shutil.rmtree(path, ignore_errors=True)
-        subprocess.run(['restic', '-q', '-r', self.repository, 'init', '--repository-version', '2'], check=True,
-                       env=dict(os.environ, **self.env()))
+    def put(self, path):
+        if os.path.exists(path):
+            os.rename(path, self.place())
 
-    def commands(self):
-        backup = 'restic -q -r %s backup --compression auto %s/tree' % (self.repository, self.work)
-        return {'full': backup, 'unchanged': backup, 'changed': backup,
-                'restore': 'restic -q -r %s restore latest --target %s/out' % (self.repository, self.work),
-                'verify': 'restic -q -r %s check --read-data' % self.repository}
+    def empty(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.sync()
 
-
-class Borg(Restic):
-    name = 'borg'
-
-    def __init__(self, work):
-        self.work, self.repository, self.number = work, work + '/borg', 0
-
-    def env(self):
-        return {'BORG_BASE_DIR': self.work + '/borg-base', 'BORG_PASSPHRASE': 'bench', 'BORG_RELOCATED_REPO_ACCESS_IS_OK': 'yes'}
-
-    def reset(self):
-        for path in (self.repository, self.work + '/borg-base'):
-            shutil.rmtree(path, ignore_errors=True)
-        subprocess.run(['borg', 'init', '-e', 'repokey', self.repository], check=True, stderr=subprocess.DEVNULL,
-                       env=dict(os.environ, **self.env()))
-
-    def commands(self):
-        create = 'borg create -C lz4 %s::%%s %s/tree' % (self.repository, self.work)
-        return {'full': create % 'full', 'unchanged': create % 'unchanged', 'changed': create % 'changed',
-                'restore': 'mkdir -p %s/out && cd %s/out && borg extract %s::changed' % (self.work, self.work, self.repository),
-                'verify': 'borg check --verify-data %s' % self.repository}
+    def make_room(self):
+        if shutil.disk_usage(os.path.dirname(self.folder)).free < 2 * ROUND_BYTES * self.scale:
+            self.empty()
 
 
-def put_away(work, path):
-    """Out of the way at once; what that costs is paid after the last measurement, not between two."""
-    if os.path.exists(path):
-        trash = work + '/trash'
-        os.makedirs(trash, exist_ok=True)
-        os.rename(path, '%s/%d' % (trash, len(os.listdir(trash))))
+class Bench:
+    """The rounds over all tools."""
+
+    def __init__(self, options):
+        self.options = options
+        self.work = '%s-%g' % (options.work, options.scale)
+        self.figures, self.trash = Figures(), Trash(self.work, options.scale)
+        self.rates, self.created, self.changed = [], [], []
+
+    def prepare(self):
+        if not os.path.isdir(self.work + '/tree/large'):
+            shutil.rmtree(self.work, ignore_errors=True)
+            os.makedirs(self.work)
+            subprocess.run([sys.executable, HERE + '/make_tree.py', self.work + '/tree', str(self.options.scale)],
+                           check=True)
+        self.trash.empty()
+        self.tools = [Ours(self.work), Plain(self.work)] + [
+            t(self.work) for t in (Restic, Borg) if shutil.which(t.name)]
+        self.creator = machine.Creator(self.work)
+
+    def warm(self):
+        subprocess.run(['bash', '-c', 'find %s/tree -type f -print0 | xargs -0 cat >/dev/null' % self.work], check=True)
+
+    def check_restored(self, tool):
+        same = subprocess.run(['diff', '-r', '--no-dereference', self.work + '/tree', tool.restored()],
+                              stdout=subprocess.DEVNULL).returncode == 0
+        print('  %s: restored tree %s' % (tool.name, 'identical' if same else 'DIFFERS'), file=sys.stderr)
+        if not same:
+            sys.exit(1)
+
+    def measure(self, tool, seed, first):
+        commands = tool.commands()
+        tool.reset()
+        for phase in report.PHASES:
+            if phase not in commands:
+                continue
+            if phase == 'changed':
+                mutate(self.work + '/tree', seed)
+            self.figures.run(tool.name, phase, commands[phase], env=tool.env())
+            if phase == 'full':
+                self.figures.size(tool.name, tool.repository)
+            if phase == 'changed' and isinstance(tool, Ours):
+                self.changed.append(tool.stats())
+            if phase == 'restore' and first:
+                self.check_restored(tool)
+        self.trash.put(self.work + '/out')
+        self.trash.put(tool.repository)
+
+    def round(self, number):
+        """The order changes from round to round, so that no tool is always the one that follows another."""
+        order = self.tools[number % len(self.tools):] + self.tools[:number % len(self.tools)]
+        self.trash.make_room()
+        self.rates.append(machine.measure_rates(self.work))
+        self.warm()
+        if number == 0:
+            for way, seconds in self.creator.choose(self.trash.place).items():
+                print('  bare creation, %d threads, %s: %.2f s' % (way[0], way[1], seconds), file=sys.stderr)
+        for tool in order:
+            self.warm()
+            print('round %d of %d: %s' % (number + 1, self.options.runs, tool.name), file=sys.stderr)
+            self.measure(tool, 100 + number * 10 + self.tools.index(tool), number == 0)
+            if isinstance(tool, Ours):
+                os.sync()
+                created = self.creator.run(self.trash.place(), self.creator.best)
+                self.created.append(created)
+                self.figures.add('plain', 'restore', Row(created['synced_s'], 0, 0))
+
+    def document(self):
+        figures, peers = self.figures, [t.name for t in self.tools if t.name not in (report.OURS, 'plain')]
+        created_s = statistics.median(c['synced_s'] for c in self.created)
+        changed = {k: statistics.median(c[k] for c in self.changed) for k in self.changed[0]}
+        rates = machine.merge_rates(self.rates)
+        least = machine.least_seconds(rates, figures.median_size(report.OURS),
+                                      min(c['written_s'] for c in self.created), changed)
+        verdicts = report.judge(figures, created_s)
+        parts = [self.heading(), report.phase_table(figures, peers), '\n'.join(verdicts.lines),
+                 '\n'.join(report.aims(figures, least)),
+                 'Memory of all processes together, the most in any round:',
+                 report.memory_table(figures, [report.OURS] + peers + ['plain']),
+                 'The machine itself, and how near each phase comes to it:',
+                 report.roofline_table(figures, least), report.rates_table(rates)]
+        return '\n\n'.join(parts), verdicts.failed
+
+    def heading(self):
+        with open('/proc/meminfo') as file:
+            memory = int(re.search(r'MemTotal:\s+(\d+)', file.read()).group(1)) / (1 << 20)
+        versions = [subprocess.run([t.name, '--version' if t.name == 'borg' else 'version'], stdout=subprocess.PIPE,
+                                   text=True).stdout.split('\n')[0].split(' compiled')[0]
+                    for t in self.tools if t.name in ('restic', 'borg')]
+        options = self.options
+        return ('`integration/bench tree --runs %d%s` on %d virtual cores, %.0f GiB of memory, Linux %s%s; medians of %d '
+                'rounds, ratios round by round. The tree: %d files, %.2f GB.%s' % (
+                    options.runs, '' if options.scale == 1 else ' --scale %g' % options.scale, os.cpu_count(), memory,
+                    platform.release(), ''.join(', ' + v for v in versions), options.runs,
+                    self.rates[0]['files'], self.rates[0]['bytes'] / 1e9,
+                    '' if options.scale == 1 else ' **A small tree: the verdicts mean little.**'))
 
 
-def measure(table, tool, work, seed, first):
-    commands = tool.commands()
-    tool.reset()
-    for phase in PHASES:
-        if phase == 'changed':
-            mutate(work + '/tree', seed)
-        table.run(tool.name, phase, commands[phase], env=tool.env())
-        if phase == 'full':
-            table.size(tool.name, tool.repository)
-        if phase == 'restore' and first:
-            same = subprocess.run(['diff', '-r', '--no-dereference', work + '/tree', work + '/out' + work + '/tree'],
-                                  stdout=subprocess.DEVNULL).returncode == 0
-            print('  %s: restored tree %s' % (tool.name, 'identical' if same else 'DIFFERS'), file=sys.stderr)
-            if not same:
-                sys.exit(1)
-    put_away(work, work + '/out')
-    put_away(work, tool.repository)
+def write_document(path, text):
+    """Replaces what stands between the two marks."""
+    with open(path) as file:
+        old = file.read()
+    head, rest = old.split(BEGIN, 1)
+    with open(path, 'w') as file:
+        file.write(head + BEGIN + '\n' + text + '\n' + END + rest.split(END, 1)[1])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--peers', action='store_true', help='install restic and borg when missing')
-    parser.add_argument('--runs', type=int, default=3)
-    parser.add_argument('--scale', type=float, default=1.0)
-    parser.add_argument('--work', default='/tmp/orchestrate-bench')
-    parser.add_argument('--output', help='write the table to this file too')
+    parser = argparse.ArgumentParser(prog='integration/bench tree', description=__doc__)
+    parser.add_argument('--runs', type=int, default=3, help='rounds over all tools (3)')
+    parser.add_argument('--peers', action='store_true', help='install restic, borg and zstd when missing')
+    parser.add_argument('--scale', type=float, default=1.0, help='1: 85,000 files and 2.1 GB')
+    parser.add_argument('--small', action='store_true', help='a quick look: scale 0.05, one round, no exit by verdict')
+    parser.add_argument('--work', default='/tmp/orchestrate-bench', help='folder for data and repositories')
+    parser.add_argument('--output', help='write the result to this file too')
+    parser.add_argument('--document', help='put the result into this file, between its marks (docs/performance.md)')
     options = parser.parse_args()
-    work = '%s-%g' % (options.work, options.scale)
-    if not os.path.isdir(work + '/tree/large'):
-        shutil.rmtree(work, ignore_errors=True)
-        os.makedirs(work)
-        subprocess.run([sys.executable, HERE + '/make_tree.py', work + '/tree', str(options.scale)], check=True)
-    tools = [Ours(work)] + [t(work) for t in (Restic, Borg) if shutil.which(t.name)]
-    table = Table()
-    warm = 'find %s/tree -type f -print0 | xargs -0 cat >/dev/null' % work
-    for run in range(options.runs):
-        for tool in tools:
-            subprocess.run(['bash', '-c', warm], check=True)
-            print('run %d of %d: %s' % (run + 1, options.runs, tool.name), file=sys.stderr)
-            measure(table, tool, work, 100 + run * 10 + tools.index(tool), run == 0)
-    text = table.markdown('orchestrate', PHASES, [t.name for t in tools[1:]])
+    if options.small:
+        options.scale, options.runs = 0.05, 1
+    bench = Bench(options)
+    bench.prepare()
+    for number in range(options.runs):
+        bench.round(number)
+    text, failed = bench.document()
     print(text)
     if options.output:
         with open(options.output, 'w') as file:
             file.write(text + '\n')
-    shutil.rmtree(work + '/trash', ignore_errors=True)
+    if options.document:
+        write_document(options.document, text)
+    bench.trash.empty()
+    return 1 if failed and options.scale >= 1 else 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
