@@ -1,6 +1,7 @@
 """The independent reader (integration/reader), written from docs/repository-format.md, gives back what the command has
 stored: so the document is true."""
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -436,6 +437,87 @@ class Refusals(ReaderScenario):
             path = orchestrate_reader.below('/out', name)
             self.assertTrue(os.path.normpath(path).startswith(b'/out/'), path)
             self.assertNotIn(b'\0', path)
+
+
+class Hostile(ReaderScenario):
+    def test_forged_bytes_are_refused(self):
+        """Bytes that a holder of the key could have sealed: whatever they are, the reader refuses or reads them, within bounds."""
+        system, _ = self.prepared(('settings', 'uploads', 'hot'), 60)
+        opened, index = self.opened(system)
+        whole = {chunk: index.chunk(chunk) for chunk in index.places}
+        parts = [opened.part(c) for c in opened.sets()[-1]['components']]
+        structure = [chunk for chunk, data in whole.items() if data[:2] in (b'T\1', b'C\1', b'R\1', b'L\1')]
+        rng = random.Random(21)
+        refused = 0
+        for _ in range(1500):
+            forged = Forged(dict(whole))
+            chunk = rng.choice(structure)
+            forged.chunks[chunk] = mutated(rng, whole[chunk])
+            for part in parts:
+                content = repository.Content(forged, part)
+                try:
+                    for item in content.objects():
+                        sum(length for _, length in content.pieces(item.refs))
+                    sum(len(content.bytes(record.value)) for record in content.records())
+                except repository.Refused:
+                    refused += 1
+        self.assertGreater(refused, 500)
+
+    def test_forged_tables_and_documents(self):
+        system, _ = self.prepared(('settings', 'hot'), 10)
+        opened, index = self.opened(system)
+        table = next(iter(repository.Index(opened).footers()))
+        plain = repository.varint(len(table[1])) + b''.join(
+            repository.varint(f.sealed_len) + repository.varint(f.plain_len) + bytes([f.codec]) + repository.varint(len(f.chunks)) +
+            b''.join(chunk + repository.varint(length) for chunk, length in f.chunks) for f in table[1])
+        self.assertEqual(table[1], repository.pack_table(repository.Cursor(plain, 'table'))[0])
+        text = json.dumps(opened.sets()[0]).encode()
+        rng = random.Random(22)
+        refused = 0
+        for _ in range(3000):
+            for call, data in ((lambda d: repository.pack_table(repository.Cursor(d, 'table')), plain),
+                               (lambda d: repository.parse_object(d, 'document'), text),
+                               (lambda d: repository.unzstd(d, 1000, 'zstd'), repository.zstandard.compress(text[:900])),
+                               (lambda d: repository.gunzip(d, 1000, 'gzip'), gzip.compress(text[:900]))):
+                try:
+                    call(mutated(rng, data))
+                except repository.Refused:
+                    refused += 1
+        self.assertGreater(refused, 6000)
+        for bomb in (repository.zstandard.compress(bytes(1 << 24)), gzip.compress(bytes(1 << 24))):
+            for call in (repository.unzstd, repository.gunzip):
+                with self.assertRaises(repository.Refused):
+                    call(bomb, 1 << 20, 'bomb')
+        deep = b'[' * 100000
+        with self.assertRaises(repository.Refused):
+            repository.parse_object(b'{"a":' + deep, 'deep')
+
+
+class Forged:
+    """An index over chunks in memory, some of them not what their ids say."""
+
+    def __init__(self, chunks):
+        self.chunks = chunks
+
+    def chunk(self, chunk_id, length=None):
+        if chunk_id not in self.chunks:
+            raise repository.Refused('no such chunk')
+        return self.chunks[chunk_id]
+
+
+def mutated(rng, data):
+    data = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at, kind = rng.randrange(len(data) + 1), rng.randrange(4)
+        if kind == 0:
+            data[at:at + 1] = bytes([rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))])
+        elif kind == 1:
+            del data[at:at + rng.randint(1, 9)]
+        elif kind == 2:
+            data[at:at] = rng.choice((b'\xff' * 9 + b'\x01', b'\x80', rng.randbytes(3)))
+        else:
+            data[at:] = b'' if rng.random() < 0.2 else data[at:]
+    return bytes(data)
 
 
 class Damage(ReaderScenario):
