@@ -34,35 +34,35 @@ bool check_wants_set(const struct check *check, const struct set *set)
     return wanted;
 }
 
-/* A place as an id, so that an index can hold a set of places. */
-static void place_id(const uint8_t pack[PACK_ID_BYTES], uint32_t frame, uint8_t id[CHUNK_ID_BYTES])
+#define PLACE_BYTES (PACK_ID_BYTES + 4u)
+
+static void place_key(const uint8_t pack[PACK_ID_BYTES], uint32_t frame, uint8_t key[PLACE_BYTES])
 {
-    memset(id, 0, CHUNK_ID_BYTES);
-    memcpy(id, pack, PACK_ID_BYTES);
-    put_le32(id + PACK_ID_BYTES, frame);
-    for (size_t i = 0; i < 4; i++) { /* an index looks at the first bytes */
-        id[i] = (uint8_t)(id[i] ^ id[PACK_ID_BYTES + i]);
-    }
+    memcpy(key, pack, PACK_ID_BYTES);
+    put_le32(key + PACK_ID_BYTES, frame);
 }
 
 int32_t check_mark_bad(struct check *check, const uint8_t pack[PACK_ID_BYTES], uint32_t frame,
                        struct orch_error *err)
 {
-    uint8_t id[CHUNK_ID_BYTES];
-    bool claimed = false;
-    place_id(pack, frame, id);
-    return index_claim(check->bad, id, &claimed, err);
+    uint8_t key[PLACE_BYTES];
+    place_key(pack, frame, key);
+    (void)pthread_mutex_lock(&check->lock);
+    int32_t rc = byteset_add(check->bad, key, err);
+    (void)pthread_mutex_unlock(&check->lock);
+    return rc;
 }
 
 bool check_is_bad(struct check *check, const struct chunk_location *place)
 {
-    uint8_t id[CHUNK_ID_BYTES];
-    place_id(place->pack, CHECK_WHOLE_PACK, id);
-    if (index_knows(check->bad, id)) {
-        return true;
-    }
-    place_id(place->pack, place->frame_number, id);
-    return index_knows(check->bad, id);
+    uint8_t whole[PLACE_BYTES];
+    uint8_t frame[PLACE_BYTES];
+    place_key(place->pack, CHECK_WHOLE_PACK, whole);
+    place_key(place->pack, place->frame_number, frame);
+    (void)pthread_mutex_lock(&check->lock);
+    bool bad = byteset_has(check->bad, whole) || byteset_has(check->bad, frame);
+    (void)pthread_mutex_unlock(&check->lock);
+    return bad;
 }
 
 /* ---- documents ----------------------------------------------------------------------------- */
@@ -199,6 +199,9 @@ static int32_t compare_packs(struct check *check, struct orch_error *err)
         char name[PACK_NAME_BYTES];
         memcpy(key.id, pack.id, PACK_ID_BYTES);
         pack_name(pack.id, name);
+        if (pack.gone) {
+            continue;
+        }
         const struct check_pack *found =
             check->pack_count == 0
                 ? NULL
@@ -256,11 +259,15 @@ static int32_t choose_packs(struct check *check, struct orch_error *err)
 
 static int32_t check_content(struct check *check, struct orch_error *err)
 {
-    struct index_options options = {
-        .cache_dir = check->options->cache_dir, .damaged = damaged_file, .ctx = check};
+    /* A backup that checks only the packs it has stored need not read all segments once more. */
+    struct index_options options = {.cache_dir = check->options->cache_dir,
+                                    .check_packs = true,
+                                    .check_segments = check->options->packs == NULL,
+                                    .damaged = damaged_file,
+                                    .ctx = check};
     int32_t rc = index_open(check->repo, &options, &check->index, err);
     if (rc == ORCH_OK) {
-        rc = index_new(&check->bad, err);
+        rc = byteset_new(PLACE_BYTES, &check->bad, err);
     }
     if (rc == ORCH_OK) {
         rc = storage_list(repo_storage(check->repo), "packs", each_pack, check, err);
@@ -286,7 +293,7 @@ static void check_clear(struct check *check)
         index_close(check->rescue);
     }
     index_close(check->index);
-    index_close(check->bad);
+    byteset_free(check->bad);
     free(check->packs);
     set_list_free(&check->sets);
     (void)pthread_mutex_destroy(&check->lock);

@@ -6,7 +6,7 @@
  * checkparts.c     walks parts and tells which items are hurt
  *
  * Damage is found in packs first and kept as places (pack, frame); then one walk over the parts
- * tells what lies there. Memory is bounded by the index and by the number of damaged frames.
+ * tells what lies there. Memory is bounded by the number of packs and of damaged frames.
  */
 #ifndef CORE_ENGINE_CHECKIMPL_H
 #define CORE_ENGINE_CHECKIMPL_H
@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/byteset.h"
 #include "engine/check.h"
 #include "engine/pack.h"
 
@@ -32,7 +33,7 @@ struct check {
 
     struct index *index;  /* what restores see */
     struct index *rescue; /* with the footers of packs that no segment names; may be `index` */
-    struct index *bad;    /* damaged places, as ids; see check_place_id() */
+    struct byteset *bad;  /* damaged places: pack id and frame; under `lock` */
     struct check_pack *packs;
     size_t pack_count, pack_capacity;
     uint64_t total_bytes, done_bytes;

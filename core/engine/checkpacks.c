@@ -8,6 +8,8 @@
 #include "engine/packreader.h"
 
 #define JOBS_MAX 32u
+/* Chunks of packs that no segment names; more of them go to the cache. */
+#define RESCUE_IN_MEMORY (256u << 10)
 
 /* What one thread needs. */
 struct worker {
@@ -262,6 +264,7 @@ int32_t checkpacks_rescue(struct check *check, struct orch_error *err)
     }
     struct packreader *reader = NULL;
     struct index *rescue = NULL;
+    uint64_t chunks = 0;
     struct orch_error ignored = ORCH_ERROR_INIT;
     int32_t rc = packreader_new(check->repo, &reader, err);
     if (rc == ORCH_OK) {
@@ -274,6 +277,10 @@ int32_t checkpacks_rescue(struct check *check, struct orch_error *err)
         if (!pack->indexed &&
             packreader_table(reader, pack->id, pack->size_bytes, &table, &ignored) == ORCH_OK) {
             rc = index_add_pack(rescue, &table, err);
+            chunks += table.chunk_count;
+            if (rc == ORCH_OK && chunks > RESCUE_IN_MEMORY) {
+                rc = index_add_segment(rescue, NULL, &table, 1, err);
+            }
         }
         pack_table_clear(&table);
     }

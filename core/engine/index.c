@@ -1,9 +1,16 @@
 /*
- * index.c: the table of chunks in memory; see index.h. segment.c reads and writes the files.
+ * index.c: see index.h. An index shows the packs of a view; chunks lie in the cache, and in memory
+ * while no segment that the cache has names their pack.
  *
- * Entries are dense, 44 bytes each; beside them lie slots of 4 bytes (open addressing, linear
- * probing, at most three quarters full), so that a chunk costs about 52 bytes. Nothing is ever
- * taken out.
+ *   index.c          lookups, claims, additions
+ *   indexview.c      the packs that are shown
+ *   indexoverlay.c   chunks in memory
+ *   indexcache.c …   chunks in LMDB
+ *   indexsync.c      the cache in step with the repository; indexbuild.c: a whole new one
+ *   indexfolder.c    where caches lie
+ *
+ * A lookup holds `lock` for reading over cache and memory, and a chunk is taken out of memory, with
+ * `lock` for writing, after the cache has it: so it is always in one of them.
  */
 #include "engine/index.h"
 
@@ -11,42 +18,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/pack.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "engine/byteset.h"
+#include "engine/indexfolder.h"
+#include "engine/indexoverlay.h"
+#include "engine/indexsync.h"
+#include "engine/indexview.h"
+#include "engine/segment.h"
 
-#define FRAME_CLAIMED UINT32_MAX    /* somebody is about to store it */
-#define FRAME_FREE (UINT32_MAX - 1) /* a claim that was let go */
-#define FRAMES_MAX (UINT32_MAX - 2)
-#define SLOT_EMPTY UINT32_MAX
-
-struct entry {
-    uint8_t id[CHUNK_ID_BYTES];
-    uint32_t frame; /* in `frames`, or FRAME_* */
-    uint32_t offset;
-    uint32_t len;
-    uint32_t number; /* in its pack */
-};
-
-struct frame_entry {
-    uint64_t offset;
-    uint32_t sealed_len;
-    uint32_t plain_len;
-    uint32_t pack;
-    uint32_t codec;
-};
+/* Numbers come from a file: one beyond all sense must not take all memory. */
+#define PACKS_MAX (64u << 20)
 
 struct index {
-    pthread_mutex_t lock;
-    struct entry *entries;
-    size_t count, capacity;
-    uint64_t placed; /* entries with a place */
-    uint32_t *slots;
-    size_t slot_count; /* a power of two */
-    struct frame_entry *frames;
-    size_t frame_count, frame_capacity;
-    struct index_pack *packs;
-    bool *shunned; /* of each pack */
-    size_t pack_count, pack_capacity;
-    uint64_t places;
+    pthread_rwlock_t lock; /* over view, overlay, shunned, moves */
+    struct indexview view;
+    struct indexoverlay *overlay;
+    struct byteset *shunned; /* pack ids */
+    uint64_t moves;          /* how often chunks went from memory to the cache */
+
+    pthread_mutex_t writing; /* over what follows, and all that changes the cache */
+    struct repo *repo;
+    struct index_options options;
+    struct indexfolder *folder; /* NULL: everything is in memory */
+    struct indexcache *cache;
+    bool full; /* the cache could not be written: what is new stays in memory */
 };
 
 static int32_t no_memory(struct orch_error *err)
@@ -54,25 +50,29 @@ static int32_t no_memory(struct orch_error *err)
     return orch_fail(err, ORCH_E_NOMEM, "no memory for the index of chunks");
 }
 
-static size_t first_slot(const struct index *index, const uint8_t id[CHUNK_ID_BYTES])
-{
-    return (size_t)get_le64(id) & (index->slot_count - 1);
-}
+/* ---- making and closing -------------------------------------------------------------------- */
 
 int32_t index_new(struct index **out, struct orch_error *err)
 {
     struct index *index = calloc(1, sizeof(*index));
+    pthread_rwlockattr_t attributes;
     if (index == NULL) {
         return no_memory(err);
     }
-    index->slot_count = 1024;
-    index->slots = malloc(index->slot_count * sizeof(*index->slots));
-    if (index->slots == NULL) {
-        free(index);
-        return no_memory(err);
+    (void)pthread_rwlockattr_init(&attributes);
+    /* Else lookups, of which there is always one, keep additions out for good. */
+    (void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&index->lock, &attributes);
+    (void)pthread_rwlockattr_destroy(&attributes);
+    (void)pthread_mutex_init(&index->writing, NULL);
+    int32_t rc = indexoverlay_new(&index->overlay, err);
+    if (rc == ORCH_OK) {
+        rc = byteset_new(PACK_ID_BYTES, &index->shunned, err);
     }
-    memset(index->slots, 0xff, index->slot_count * sizeof(*index->slots));
-    (void)pthread_mutex_init(&index->lock, NULL);
+    if (rc != ORCH_OK) {
+        index_close(index);
+        return rc;
+    }
     *out = index;
     return ORCH_OK;
 }
@@ -82,373 +82,611 @@ void index_close(struct index *index)
     if (index == NULL) {
         return;
     }
-    (void)pthread_mutex_destroy(&index->lock);
-    free(index->entries);
-    free(index->slots);
-    free(index->frames);
-    free(index->packs);
-    free(index->shunned);
+    indexcache_close(index->cache);
+    indexfolder_close(index->folder);
+    indexview_clear(&index->view);
+    indexoverlay_free(index->overlay);
+    byteset_free(index->shunned);
+    (void)pthread_mutex_destroy(&index->writing);
+    (void)pthread_rwlock_destroy(&index->lock);
     free(index);
 }
 
-/* A copy of an array; NULL for an empty one, and when memory ran out (then *good becomes false). */
-static void *copy_array(const void *array, size_t count, size_t size, bool *good)
+static int32_t show(struct index *index, uint32_t number, const struct cache_pack *pack,
+                    struct cache_frame *frames, struct orch_error *err)
 {
-    void *copy = count == 0 ? NULL : reallocarray(NULL, count, size);
-    if (count > 0 && copy == NULL) {
-        *good = false;
-    } else if (count > 0) {
-        memcpy(copy, array, count * size);
+    if (number >= PACKS_MAX) {
+        return orch_fail(err, ORCH_E_CORRUPT, "the index cache is damaged");
     }
-    return copy;
+    int32_t rc = indexview_add(&index->view, number, pack, frames, err);
+    if (rc == ORCH_OK && byteset_has(index->shunned, pack->id)) {
+        index->view.packs[number].flags |= VIEW_SHUNNED;
+    }
+    return rc;
 }
 
 int32_t index_copy(struct index *index, struct index **out, struct orch_error *err)
 {
-    struct index *copy = calloc(1, sizeof(*copy));
-    bool good = true;
-    if (copy == NULL) {
-        return no_memory(err);
+    struct index *copy = NULL;
+    int32_t rc = index_new(&copy, err);
+    if (rc != ORCH_OK) {
+        return rc;
     }
-    (void)pthread_mutex_init(&copy->lock, NULL);
-    (void)pthread_mutex_lock(&index->lock);
-    copy->entries = copy_array(index->entries, index->count, sizeof(*index->entries), &good);
-    copy->count = copy->capacity = index->count;
-    copy->placed = index->placed;
-    copy->slots = copy_array(index->slots, index->slot_count, sizeof(*index->slots), &good);
-    copy->slot_count = index->slot_count;
-    copy->frames = copy_array(index->frames, index->frame_count, sizeof(*index->frames), &good);
-    copy->frame_count = copy->frame_capacity = index->frame_count;
-    copy->packs = copy_array(index->packs, index->pack_count, sizeof(*index->packs), &good);
-    copy->shunned = copy_array(index->shunned, index->pack_count, sizeof(*index->shunned), &good);
-    copy->pack_count = copy->pack_capacity = index->pack_count;
-    copy->places = index->places;
-    (void)pthread_mutex_unlock(&index->lock);
-    if (!good) {
+    (void)pthread_mutex_lock(&index->writing);
+    copy->repo = index->repo;
+    copy->options = index->options;
+    copy->cache = indexcache_share(index->cache);
+    if (index->folder != NULL) {
+        copy->folder = indexfolder_copy(index->folder, err);
+        rc = copy->folder == NULL ? err->code : ORCH_OK;
+    }
+    (void)pthread_rwlock_rdlock(&index->lock);
+    for (size_t i = 0; rc == ORCH_OK && i < index->view.count; i++) {
+        const struct view_pack *pack = indexview_at(&index->view, i);
+        if (pack != NULL && pack->frames == NULL) {
+            rc = show(copy, (uint32_t)i, &pack->pack, NULL, err);
+        }
+        if (pack != NULL && pack->frames == NULL && rc == ORCH_OK) {
+            copy->view.packs[i].flags = pack->flags;
+        }
+    }
+    (void)pthread_rwlock_unlock(&index->lock);
+    (void)pthread_mutex_unlock(&index->writing);
+    if (rc != ORCH_OK) {
         index_close(copy);
-        return no_memory(err);
+        return rc;
     }
     *out = copy;
     return ORCH_OK;
 }
 
-static struct entry *lookup(const struct index *index, const uint8_t id[CHUNK_ID_BYTES])
+/* ---- in step with the repository ----------------------------------------------------------- */
+
+static int32_t each_pack(void *ctx, uint32_t number, const struct cache_pack *pack,
+                         struct orch_error *err)
 {
-    for (size_t at = first_slot(index, id);; at = (at + 1) & (index->slot_count - 1)) {
-        uint32_t number = index->slots[at];
-        if (number == SLOT_EMPTY) {
-            return NULL;
+    struct index *index = ctx;
+    struct view_pack *shown = indexview_at(&index->view, number);
+    if (shown == NULL) {
+        int32_t rc = show(index, number, pack, NULL, err);
+        if (rc != ORCH_OK) {
+            return rc;
         }
-        if (memcmp(index->entries[number].id, id, CHUNK_ID_BYTES) == 0) {
-            return &index->entries[number];
+        shown = &index->view.packs[number];
+    }
+    shown->flags |= VIEW_SEEN;
+    return ORCH_OK;
+}
+
+/* Shows what the cache has now, and no more what it has lost. */
+static int32_t update_view(struct index *index, struct orch_error *err)
+{
+    struct indexview *view = &index->view;
+    for (size_t i = 0; i < view->count; i++) {
+        view->packs[i].flags &= ~VIEW_SEEN;
+    }
+    int32_t rc = indexcache_each_pack(index->cache, each_pack, index, err);
+    for (size_t i = 0; rc == ORCH_OK && i < view->count; i++) {
+        struct view_pack *pack = indexview_at(view, i);
+        if (pack != NULL && pack->frames == NULL && (pack->flags & (VIEW_SEEN | VIEW_OWN)) == 0) {
+            indexview_hide(view, (uint32_t)i);
         }
     }
+    return rc;
 }
 
-static void put_slot(struct index *index, uint32_t number)
+static int32_t each_stored(void *ctx, const char *name, const struct storage_stat *stat,
+                           struct orch_error *err)
 {
-    size_t at = first_slot(index, index->entries[number].id);
-    while (index->slots[at] != SLOT_EMPTY) {
-        at = (at + 1) & (index->slot_count - 1);
-    }
-    index->slots[at] = number;
-}
-
-static bool grow_slots(struct index *index)
-{
-    size_t wanted = index->slot_count * 2;
-    uint32_t *slots = malloc(wanted * sizeof(*slots));
-    if (slots == NULL) {
-        return false;
-    }
-    memset(slots, 0xff, wanted * sizeof(*slots));
-    free(index->slots);
-    index->slots = slots;
-    index->slot_count = wanted;
-    for (size_t i = 0; i < index->count; i++) {
-        put_slot(index, (uint32_t)i);
-    }
-    return true;
-}
-
-/* A new entry for an id that is not there; NULL when memory or numbers run out. */
-static struct entry *insert(struct index *index, const uint8_t id[CHUNK_ID_BYTES])
-{
-    if (index->count == index->capacity) {
-        size_t wanted = index->capacity + index->capacity / 2 + 1024;
-        struct entry *grown = reallocarray(index->entries, wanted, sizeof(*grown));
-        if (grown == NULL) {
-            return NULL;
+    struct index *index = ctx;
+    uint8_t id[PACK_ID_BYTES];
+    (void)err;
+    if (pack_name_id(name, id) == ORCH_OK) {
+        size_t number = indexview_find(&index->view, id);
+        if (number != SIZE_MAX && index->view.packs[number].pack.size_bytes == stat->size_bytes) {
+            index->view.packs[number].flags |= VIEW_SEEN;
         }
-        index->entries = grown;
-        index->capacity = wanted;
     }
-    if (index->count >= SLOT_EMPTY - 1 ||
-        (index->count + 1 > index->slot_count / 4 * 3 && !grow_slots(index))) {
-        return NULL;
-    }
-    struct entry *entry = &index->entries[index->count];
-    *entry = (struct entry){.frame = FRAME_FREE};
-    memcpy(entry->id, id, CHUNK_ID_BYTES);
-    put_slot(index, (uint32_t)index->count);
-    index->count++;
-    return entry;
+    return ORCH_OK;
 }
 
-static void fill_location(const struct index *index, const struct frame_entry *frame,
-                          struct chunk_location *out)
+/* What is missing in the store, or has another length there, is lost. */
+static int32_t compare_packs(struct index *index, struct orch_error *err)
 {
-    const struct index_pack *pack = &index->packs[frame->pack];
-    memcpy(out->pack, pack->id, PACK_ID_BYTES);
+    struct indexview *view = &index->view;
+    for (size_t i = 0; i < view->count; i++) {
+        view->packs[i].flags &= ~(VIEW_SEEN | VIEW_LOST);
+    }
+    int32_t rc = storage_list(repo_storage(index->repo), "packs", each_stored, index, err);
+    for (size_t i = 0; rc == ORCH_OK && i < view->count; i++) {
+        struct view_pack *pack = indexview_at(view, i);
+        if (pack != NULL && pack->frames == NULL && (pack->flags & VIEW_SEEN) == 0) {
+            pack->flags |= VIEW_LOST;
+        }
+    }
+    return rc;
+}
+
+/* The caller holds `writing`. *trouble: another cache might do. */
+static int32_t bring_in_step(struct index *index, bool keep, bool *trouble, struct orch_error *err)
+{
+    struct indexsync sync = {.repo = index->repo,
+                             .options = &index->options,
+                             .folder = index->folder,
+                             .cache = index->cache,
+                             .keep = keep};
+    int32_t rc = indexfolder_lock(index->folder, err);
+    *trouble = rc != ORCH_OK;
+    if (rc == ORCH_OK && sync.cache == NULL) {
+        rc = indexfolder_newest(index->folder, &sync.cache, err);
+        *trouble = rc != ORCH_OK && rc != ORCH_E_NOMEM;
+    }
+    if (rc == ORCH_OK) {
+        rc = indexsync_run(&sync, err);
+        *trouble = sync.cache_trouble;
+    }
+    indexfolder_unlock(index->folder);
+    index->cache = sync.cache;
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    (void)pthread_rwlock_wrlock(&index->lock);
+    rc = update_view(index, err);
+    if (rc == ORCH_OK && index->options.check_packs) {
+        rc = compare_packs(index, err);
+    }
+    (void)pthread_rwlock_unlock(&index->lock);
+    return rc;
+}
+
+int32_t index_refresh(struct index *index, struct orch_error *err)
+{
+    bool trouble = false;
+    if (index->cache == NULL) {
+        return ORCH_OK; /* an index of nothing */
+    }
+    (void)pthread_mutex_lock(&index->writing);
+    int32_t rc =
+        index->full ? orch_fail(err, ORCH_E_NO_SPACE, "the index cache could not be written before")
+                    : bring_in_step(index, true, &trouble, err);
+    (void)pthread_mutex_unlock(&index->writing);
+    return rc;
+}
+
+/* With the cache in `cache_dir`; *trouble: another place might do. */
+static int32_t open_in(struct index *index, const char *cache_dir, bool *trouble,
+                       struct orch_error *err)
+{
+    const char *id = repo_id(index->repo);
+    int32_t rc = cache_dir == NULL ? indexfolder_open_private(id, &index->folder, err)
+                                   : indexfolder_open(cache_dir, id, &index->folder, err);
+    *trouble = rc != ORCH_OK && rc != ORCH_E_NOMEM;
+    return rc == ORCH_OK ? bring_in_step(index, false, trouble, err) : rc;
+}
+
+int32_t index_open(struct repo *repo, const struct index_options *options, struct index **out,
+                   struct orch_error *err)
+{
+    struct orch_error own = ORCH_ERROR_INIT;
+    struct index *index = NULL;
+    bool trouble = false;
+    err = err == NULL ? &own : err;
+    int32_t rc = index_new(&index, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    index->repo = repo;
+    index->options = options == NULL ? (struct index_options){0} : *options;
+    const char *cache_dir = index->options.cache_dir;
+    index->options.cache_dir = NULL; /* the caller's; not needed later */
+    rc = open_in(index, cache_dir, &trouble, err);
+    if (rc != ORCH_OK && trouble && cache_dir != NULL) {
+        log_warning("index", "%s; a temporary index cache is used, which takes longer",
+                    err->message);
+        indexcache_close(index->cache);
+        indexfolder_close(index->folder);
+        indexview_clear(&index->view);
+        index->cache = NULL;
+        index->folder = NULL;
+        rc = open_in(index, NULL, &trouble, err);
+    }
+    if (rc != ORCH_OK) {
+        index_close(index);
+        return rc;
+    }
+    *out = index;
+    return ORCH_OK;
+}
+
+/* ---- lookups ------------------------------------------------------------------------------- */
+
+static enum cache_verdict judge_pack(const struct view_pack *pack)
+{
+    return pack == NULL                                      ? CACHE_IGNORE
+           : (pack->flags & (VIEW_SHUNNED | VIEW_LOST)) != 0 ? CACHE_POOR
+                                                             : CACHE_GOOD;
+}
+
+static enum cache_verdict judge(const void *ctx, uint32_t number)
+{
+    return judge_pack(indexview_at(ctx, number));
+}
+
+/* `frame` is that of pack `pack`, number `number`. */
+static void fill_frame(const struct view_pack *pack, size_t pack_number, uint32_t number,
+                       const struct cache_frame *frame, struct chunk_location *out)
+{
+    memcpy(out->pack, pack->pack.id, PACK_ID_BYTES);
     out->frame_offset = frame->offset;
     out->frame_len = frame->sealed_len;
     out->plain_len = frame->plain_len;
-    out->frame_number = (uint32_t)((uint64_t)(frame - index->frames) - pack->first_frame);
+    out->frame_number = number;
     out->codec = frame->codec;
     out->offset = 0;
     out->len = frame->plain_len;
-    out->number = pack->first_place;
-    out->pack_number = frame->pack;
+    out->number = pack->pack.first_place;
+    out->pack_number = pack_number;
+}
+
+/* The best place; the caller holds `lock`. */
+static enum cache_verdict find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
+                               struct chunk_location *out)
+{
+    struct cache_place place;
+    struct cache_frame frame;
+    bool good = false;
+    bool found = index->cache != NULL && indexcache_find(index->cache, id, judge, &index->view,
+                                                         &place, &frame, &good) == ORCH_OK;
+    if (!good) {
+        const struct overlay_place *own = indexoverlay_find(index->overlay, id);
+        const struct view_pack *pack = own == NULL || own->pack == OVERLAY_CLAIMED
+                                           ? NULL
+                                           : indexview_at(&index->view, own->pack);
+        if (pack != NULL && pack->frames != NULL && (!found || judge_pack(pack) == CACHE_GOOD)) {
+            place = (struct cache_place){own->pack, own->number, own->frame, own->offset, own->len};
+            frame = pack->frames[own->frame];
+            found = true;
+            good = judge_pack(pack) == CACHE_GOOD;
+        }
+    }
+    if (found && out != NULL) {
+        fill_frame(indexview_at(&index->view, place.pack), place.pack, place.frame, &frame, out);
+        out->offset = place.offset;
+        out->len = place.len;
+        out->number += place.number;
+    }
+    return good ? CACHE_GOOD : found ? CACHE_POOR : CACHE_IGNORE;
 }
 
 int32_t index_find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
                    struct chunk_location *out)
 {
-    int32_t rc = ORCH_E_NOT_FOUND;
-    (void)pthread_mutex_lock(&index->lock);
-    const struct entry *entry = lookup(index, id);
-    if (entry != NULL && entry->frame < FRAMES_MAX) {
-        fill_location(index, &index->frames[entry->frame], out);
-        out->offset = entry->offset;
-        out->len = entry->len;
-        out->number += entry->number;
-        rc = ORCH_OK;
-    }
-    (void)pthread_mutex_unlock(&index->lock);
-    return rc;
+    (void)pthread_rwlock_rdlock(&index->lock);
+    enum cache_verdict verdict = find(index, id, out);
+    (void)pthread_rwlock_unlock(&index->lock);
+    return verdict == CACHE_IGNORE ? ORCH_E_NOT_FOUND : ORCH_OK;
 }
 
-uint64_t index_chunks(struct index *index)
+static bool is_claimed(const struct index *index, const uint8_t id[CHUNK_ID_BYTES])
 {
-    (void)pthread_mutex_lock(&index->lock);
-    uint64_t placed = index->placed;
-    (void)pthread_mutex_unlock(&index->lock);
-    return placed;
-}
-
-/* Nobody has it where it counts, and nobody is about to store it. */
-static bool is_free(const struct index *index, const struct entry *entry)
-{
-    return entry->frame == FRAME_FREE ||
-           (entry->frame < FRAMES_MAX && index->shunned[index->frames[entry->frame].pack]);
+    const struct overlay_place *own = indexoverlay_find(index->overlay, id);
+    return own != NULL && own->pack == OVERLAY_CLAIMED;
 }
 
 bool index_knows(struct index *index, const uint8_t id[CHUNK_ID_BYTES])
 {
-    (void)pthread_mutex_lock(&index->lock);
-    const struct entry *entry = lookup(index, id);
-    bool known = entry != NULL && !is_free(index, entry);
-    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_rwlock_rdlock(&index->lock);
+    bool known = find(index, id, NULL) == CACHE_GOOD || is_claimed(index, id);
+    (void)pthread_rwlock_unlock(&index->lock);
     return known;
+}
+
+uint64_t index_chunks(struct index *index)
+{
+    (void)pthread_rwlock_rdlock(&index->lock);
+    uint64_t chunks = index->view.chunks;
+    (void)pthread_rwlock_unlock(&index->lock);
+    return chunks;
 }
 
 int32_t index_claim(struct index *index, const uint8_t id[CHUNK_ID_BYTES], bool *claimed,
                     struct orch_error *err)
 {
-    int32_t rc = ORCH_OK;
-    (void)pthread_mutex_lock(&index->lock);
-    struct entry *entry = lookup(index, id);
-    *claimed = entry == NULL || is_free(index, entry);
-    if (entry == NULL && (entry = insert(index, id)) == NULL) {
-        rc = no_memory(err);
-    } else if (*claimed) {
-        entry->frame = FRAME_CLAIMED;
+    static const struct overlay_place claim = {.pack = OVERLAY_CLAIMED};
+    (void)pthread_rwlock_rdlock(&index->lock);
+    bool known = find(index, id, NULL) == CACHE_GOOD || is_claimed(index, id);
+    uint64_t moves = index->moves;
+    (void)pthread_rwlock_unlock(&index->lock);
+    *claimed = false;
+    if (known) {
+        return ORCH_OK;
     }
-    (void)pthread_mutex_unlock(&index->lock);
+    int32_t rc = ORCH_OK;
+    (void)pthread_rwlock_wrlock(&index->lock);
+    struct overlay_place *own = indexoverlay_find(index->overlay, id);
+    if (own != NULL) {
+        /* Somebody was faster; or it lies in a shunned pack, and then that place is given up. */
+        *claimed = own->pack != OVERLAY_CLAIMED &&
+                   judge_pack(indexview_at(&index->view, own->pack)) != CACHE_GOOD;
+        *own = *claimed ? claim : *own;
+    } else if (index->moves == moves || find(index, id, NULL) != CACHE_GOOD) {
+        rc = indexoverlay_add(index->overlay, id, &claim, err);
+        *claimed = rc == ORCH_OK;
+    }
+    (void)pthread_rwlock_unlock(&index->lock);
     return rc;
 }
 
 void index_release_claims(struct index *index)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    for (size_t i = 0; i < index->count; i++) {
-        if (index->entries[i].frame == FRAME_CLAIMED) {
-            index->entries[i].frame = FRAME_FREE;
-        }
-    }
-    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_rwlock_wrlock(&index->lock);
+    indexoverlay_release(index->overlay);
+    (void)pthread_rwlock_unlock(&index->lock);
 }
 
-/* Room for the frames of a table and for one pack. */
-static bool grow_packs(struct index *index, size_t frames)
+/* ---- additions ----------------------------------------------------------------------------- */
+
+/* From now on what is new stays in memory. */
+static void give_up_cache(struct index *index, const struct orch_error *why)
 {
-    if (index->frame_capacity - index->frame_count < frames) {
-        size_t wanted = index->frame_count + frames + index->frame_count / 2;
-        struct frame_entry *grown = reallocarray(index->frames, wanted, sizeof(*grown));
-        if (grown == NULL || wanted > FRAMES_MAX) {
-            index->frames = grown == NULL ? index->frames : grown;
-            return false;
-        }
-        index->frames = grown;
-        index->frame_capacity = wanted;
+    if (!index->full) {
+        log_warning("index", "%s; the index of new data stays in memory", why->message);
     }
-    if (index->pack_count == index->pack_capacity) {
-        size_t wanted = index->pack_capacity * 2 + 64;
-        struct index_pack *grown = reallocarray(index->packs, wanted, sizeof(*grown));
-        if (grown == NULL) {
-            return false;
-        }
-        index->packs = grown;
-        bool *shunned = reallocarray(index->shunned, wanted, sizeof(*shunned));
-        if (shunned == NULL) {
-            return false;
-        }
-        index->shunned = shunned;
-        index->pack_capacity = wanted;
-    }
-    return true;
+    index->full = true;
 }
 
-static bool add_chunks(struct index *index, const struct pack_table *table,
-                       const struct pack_frame *frame, uint32_t frame_number)
+/* Numbers for a pack; the caller holds `writing`. */
+static int32_t number_pack(struct index *index, const struct pack_table *table, uint32_t *number,
+                           uint64_t *first_place, struct orch_error *err)
 {
-    uint32_t offset = 0;
-    struct index_pack *pack = &index->packs[index->pack_count - 1];
-    for (uint32_t i = 0; i < frame->chunk_count; i++) {
-        const struct pack_chunk *chunk = &table->chunks[frame->first_chunk + i];
-        struct entry *entry = lookup(index, chunk->id);
-        if (entry == NULL && (entry = insert(index, chunk->id)) == NULL) {
-            return false;
+    if (index->cache != NULL && !index->full) {
+        struct orch_error why = ORCH_ERROR_INIT;
+        int32_t rc = indexfolder_lock(index->folder, &why);
+        if (rc == ORCH_OK) {
+            rc = indexcache_reserve(index->cache, table, number, first_place, &why);
+            indexfolder_unlock(index->folder);
         }
-        if (entry->frame >= FRAMES_MAX || is_free(index, entry)) {
-            index->placed += entry->frame >= FRAMES_MAX;
-            entry->frame = frame_number;
-            entry->offset = offset;
-            entry->len = chunk->len;
-            entry->number = (uint32_t)pack->chunk_count;
+        if (rc == ORCH_OK) {
+            return ORCH_OK;
         }
-        offset += chunk->len;
-        pack->chunk_count++;
+        if (rc == ORCH_E_NOMEM) {
+            *err = why;
+            return rc;
+        }
+        give_up_cache(index, &why);
     }
-    pack->plain_bytes += frame->plain_len;
-    return true;
+    *number = (uint32_t)index->view.count;
+    *first_place = index->view.places;
+    return ORCH_OK;
+}
+
+static struct cache_frame *copy_frames(const struct pack_table *table)
+{
+    struct cache_frame *frames = calloc(table->frame_count + 1, sizeof(*frames));
+    for (size_t i = 0; frames != NULL && i < table->frame_count; i++) {
+        frames[i] = (struct cache_frame){.offset = table->frames[i].offset,
+                                         .sealed_len = table->frames[i].sealed_len,
+                                         .plain_len = table->frames[i].plain_len,
+                                         .codec = table->frames[i].codec};
+    }
+    return frames;
+}
+
+/* Puts the chunks of a shown pack into memory; the caller holds `lock`. */
+static int32_t add_chunks(struct index *index, const struct pack_table *table, uint32_t number,
+                          struct orch_error *err)
+{
+    struct overlay_place place = {.pack = number};
+    int32_t rc = ORCH_OK;
+    for (size_t i = 0; i < table->frame_count; i++) {
+        const struct pack_frame *frame = &table->frames[i];
+        place.frame = (uint32_t)i;
+        place.offset = 0;
+        for (uint32_t j = 0; rc == ORCH_OK && j < frame->chunk_count; j++, place.number++) {
+            const struct pack_chunk *chunk = &table->chunks[frame->first_chunk + j];
+            struct overlay_place *own = indexoverlay_find(index->overlay, chunk->id);
+            place.len = chunk->len;
+            if (own == NULL) {
+                rc = indexoverlay_add(index->overlay, chunk->id, &place, err);
+            } else if (own->pack == OVERLAY_CLAIMED ||
+                       judge_pack(indexview_at(&index->view, own->pack)) != CACHE_GOOD) {
+                *own = place;
+            }
+            place.offset += chunk->len;
+        }
+    }
+    return rc;
 }
 
 int32_t index_add_pack(struct index *index, const struct pack_table *table, struct orch_error *err)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    bool good = grow_packs(index, table->frame_count);
-    if (good) {
-        struct index_pack *pack = &index->packs[index->pack_count];
-        memcpy(pack->id, table->id, PACK_ID_BYTES);
-        pack->kind = table->kind;
-        pack->size_bytes = table->size_bytes;
-        pack->first_frame = index->frame_count;
-        pack->frame_count = table->frame_count;
-        pack->first_place = index->places;
-        pack->chunk_count = 0;
-        pack->plain_bytes = 0;
-        pack->gone = false;
-        index->shunned[index->pack_count] = false;
-        index->pack_count++;
+    struct cache_pack pack = {.kind = table->kind,
+                              .frame_count = (uint32_t)table->frame_count,
+                              .size_bytes = table->size_bytes,
+                              .chunk_count = table->chunk_count};
+    memcpy(pack.id, table->id, PACK_ID_BYTES);
+    for (size_t i = 0; i < table->frame_count; i++) {
+        pack.plain_bytes += table->frames[i].plain_len;
     }
-    for (size_t i = 0; good && i < table->frame_count; i++) {
-        const struct pack_frame *frame = &table->frames[i];
-        index->frames[index->frame_count] = (struct frame_entry){
-            .offset = frame->offset,
-            .sealed_len = frame->sealed_len,
-            .plain_len = frame->plain_len,
-            .pack = (uint32_t)(index->pack_count - 1),
-            .codec = frame->codec,
-        };
-        good = add_chunks(index, table, frame, (uint32_t)index->frame_count);
-        index->frame_count++;
+    struct cache_frame *frames = copy_frames(table);
+    if (frames == NULL) {
+        return no_memory(err);
     }
-    if (good) {
-        index->places += index->packs[index->pack_count - 1].chunk_count;
+    (void)pthread_mutex_lock(&index->writing);
+    uint32_t number = 0;
+    bool shown = index_pack_find(index, table->id) != SIZE_MAX;
+    int32_t rc = shown ? ORCH_OK : number_pack(index, table, &number, &pack.first_place, err);
+    if (rc == ORCH_OK && !shown) {
+        (void)pthread_rwlock_wrlock(&index->lock);
+        rc = show(index, number, &pack, frames, err);
+        if (rc == ORCH_OK) {
+            frames = NULL;
+            rc = add_chunks(index, table, number, err);
+        }
+        (void)pthread_rwlock_unlock(&index->lock);
     }
-    (void)pthread_mutex_unlock(&index->lock);
-    return good ? ORCH_OK : no_memory(err);
+    (void)pthread_mutex_unlock(&index->writing);
+    free(frames);
+    return rc;
+}
+
+/* The cache has this pack: memory can let it go. */
+static void move_pack(struct index *index, const struct pack_table *table, uint32_t cached,
+                      bool own)
+{
+    size_t number = indexview_find(&index->view, table->id);
+    struct view_pack *pack = number == SIZE_MAX ? NULL : indexview_at(&index->view, number);
+    if (pack == NULL || pack->frames == NULL || number != cached) {
+        return;
+    }
+    for (size_t i = 0; i < table->chunk_count; i++) {
+        const struct overlay_place *place = indexoverlay_find(index->overlay, table->chunks[i].id);
+        if (place != NULL && place->pack == number) {
+            indexoverlay_remove(index->overlay, table->chunks[i].id);
+        }
+    }
+    free(pack->frames);
+    pack->frames = NULL;
+    pack->flags |= own ? VIEW_OWN : 0;
+}
+
+static int32_t add_to_cache(struct index *index, const char *name, const struct pack_table *tables,
+                            size_t count, uint32_t *numbers, struct orch_error *err)
+{
+    uint8_t id[SEGMENT_ID_BYTES];
+    struct cache_add add = {.tables = tables, .count = count, .numbers = numbers};
+    if (name != NULL) {
+        if (strlen(name) != 6 + 2 * SEGMENT_ID_BYTES ||
+            hex_decode(name + 6, 2 * SEGMENT_ID_BYTES, id, sizeof(id)) != ORCH_OK) {
+            return orch_fail(err, ORCH_E_INVALID, "%s is not the name of a segment", name);
+        }
+        add.segment = id;
+    }
+    int32_t rc = indexfolder_lock(index->folder, err);
+    if (rc == ORCH_OK) {
+        rc = indexcache_add(index->cache, &add, err);
+        indexfolder_unlock(index->folder);
+    }
+    return rc;
 }
 
 int32_t index_add_segment(struct index *index, const char *name, const struct pack_table *tables,
                           size_t count, struct orch_error *err)
 {
-    (void)index;
-    (void)name;
-    (void)tables;
-    (void)count;
-    (void)err;
-    return ORCH_OK;
+    CLEANUP_FREE uint32_t *numbers = calloc(count + 1, sizeof(*numbers));
+    struct orch_error why = ORCH_ERROR_INIT;
+    if (numbers == NULL) {
+        return no_memory(err);
+    }
+    (void)pthread_mutex_lock(&index->writing);
+    bool possible = index->cache != NULL && !index->full;
+    int32_t rc = possible ? add_to_cache(index, name, tables, count, numbers, &why) : ORCH_OK;
+    if (rc == ORCH_OK && possible) {
+        (void)pthread_rwlock_wrlock(&index->lock);
+        for (size_t i = 0; i < count; i++) {
+            move_pack(index, &tables[i], numbers[i], name == NULL);
+        }
+        index->moves++;
+        (void)pthread_rwlock_unlock(&index->lock);
+    }
+    if (rc != ORCH_OK && rc != ORCH_E_NOMEM && rc != ORCH_E_INVALID) {
+        give_up_cache(index, &why);
+        rc = ORCH_OK;
+    }
+    (void)pthread_mutex_unlock(&index->writing);
+    if (rc != ORCH_OK && err != NULL) {
+        *err = why;
+    }
+    return rc;
 }
 
 int32_t index_shun(struct index *index, const uint8_t (*packs)[PACK_ID_BYTES], size_t count,
                    struct orch_error *err)
 {
-    (void)err;
-    for (size_t i = 0; i < count; i++) {
-        size_t number = index_pack_find(index, packs[i]);
+    int32_t rc = ORCH_OK;
+    (void)pthread_rwlock_wrlock(&index->lock);
+    for (size_t i = 0; rc == ORCH_OK && i < count; i++) {
+        size_t number = indexview_find(&index->view, packs[i]);
+        rc = byteset_add(index->shunned, packs[i], err);
         if (number != SIZE_MAX) {
-            index->shunned[number] = true;
+            index->view.packs[number].flags |= VIEW_SHUNNED;
         }
     }
-    return ORCH_OK;
+    (void)pthread_rwlock_unlock(&index->lock);
+    return rc;
 }
+
+/* ---- packs --------------------------------------------------------------------------------- */
 
 bool index_shunned(struct index *index, size_t pack_number)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    bool shunned = pack_number < index->pack_count && index->shunned[pack_number];
-    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_rwlock_rdlock(&index->lock);
+    const struct view_pack *pack = indexview_at(&index->view, pack_number);
+    bool shunned = pack != NULL && judge_pack(pack) == CACHE_POOR;
+    (void)pthread_rwlock_unlock(&index->lock);
     return shunned;
 }
 
 uint64_t index_places(struct index *index)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    uint64_t places = index->places;
-    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_rwlock_rdlock(&index->lock);
+    uint64_t places = index->view.places;
+    (void)pthread_rwlock_unlock(&index->lock);
     return places;
 }
 
 size_t index_pack_count(struct index *index)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    size_t count = index->pack_count;
-    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_rwlock_rdlock(&index->lock);
+    size_t count = index->view.count;
+    (void)pthread_rwlock_unlock(&index->lock);
     return count;
 }
 
 bool index_pack_at(struct index *index, size_t number, struct index_pack *out)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    bool good = number < index->pack_count;
-    if (good) {
-        *out = index->packs[number];
+    (void)pthread_rwlock_rdlock(&index->lock);
+    bool good = number < index->view.count;
+    const struct view_pack *pack = indexview_at(&index->view, number);
+    memset(out, 0, sizeof(*out));
+    out->gone = pack == NULL;
+    out->first_frame = number;
+    if (pack != NULL) {
+        memcpy(out->id, pack->pack.id, PACK_ID_BYTES);
+        out->kind = pack->pack.kind;
+        out->size_bytes = pack->pack.size_bytes;
+        out->frame_count = pack->pack.frame_count;
+        out->first_place = pack->pack.first_place;
+        out->chunk_count = pack->pack.chunk_count;
+        out->plain_bytes = pack->pack.plain_bytes;
     }
-    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_rwlock_unlock(&index->lock);
     return good;
 }
 
 size_t index_pack_find(struct index *index, const uint8_t id[PACK_ID_BYTES])
 {
-    size_t found = SIZE_MAX;
-    (void)pthread_mutex_lock(&index->lock);
-    for (size_t i = 0; i < index->pack_count && found == SIZE_MAX; i++) {
-        found = memcmp(index->packs[i].id, id, PACK_ID_BYTES) == 0 ? i : SIZE_MAX;
-    }
-    (void)pthread_mutex_unlock(&index->lock);
-    return found;
+    (void)pthread_rwlock_rdlock(&index->lock);
+    size_t number = indexview_find(&index->view, id);
+    (void)pthread_rwlock_unlock(&index->lock);
+    return number;
 }
 
 bool index_frame_at(struct index *index, const struct index_pack *pack, uint64_t number,
                     struct chunk_location *out)
 {
-    (void)pthread_mutex_lock(&index->lock);
-    bool good = number < pack->frame_count && pack->first_frame + number < index->frame_count;
-    if (good) {
-        fill_location(index, &index->frames[pack->first_frame + number], out);
+    (void)pthread_rwlock_rdlock(&index->lock);
+    struct cache_frame frame;
+    const struct view_pack *shown = indexview_at(&index->view, pack->first_frame);
+    bool good = !pack->gone && shown != NULL && number < shown->pack.frame_count;
+    if (good && shown->frames != NULL) {
+        frame = shown->frames[number];
+    } else if (good) {
+        good = indexcache_frame(index->cache, (uint32_t)pack->first_frame, number, &frame);
     }
-    (void)pthread_mutex_unlock(&index->lock);
+    if (good) {
+        fill_frame(shown, pack->first_frame, (uint32_t)number, &frame, out);
+    }
+    (void)pthread_rwlock_unlock(&index->lock);
     return good;
 }

@@ -32,6 +32,9 @@ struct index_options {
     /* Lists packs/ too: a pack that is missing or has another length than the segments say is as
      * good as shunned. For writers: what was lost is stored again. */
     bool check_packs;
+    /* Reads every segment again, also those that the cache has: for a check. What is damaged is
+     * left out and told of, so that the index is what somebody without the cache would see. */
+    bool check_segments;
     /* As in set_list_load. May be NULL: then a damaged segment fails the call. */
     void (*damaged)(void *ctx, const char *name, const struct orch_error *why);
     void *ctx;
@@ -54,6 +57,7 @@ int32_t index_refresh(struct index *index, struct orch_error *err) ORCH_CHECKED;
  */
 int32_t index_find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
                    struct chunk_location *out) ORCH_CHECKED;
+/* Places of all packs; a chunk that lies in two counts twice. */
 uint64_t index_chunks(struct index *index);
 
 /* ---- for the engine itself; everything is thread-safe ------------------------------------- */
@@ -62,7 +66,8 @@ struct pack_table;
 
 /* An index of nothing. */
 int32_t index_new(struct index **out, struct orch_error *err) ORCH_CHECKED;
-/* A second one with the same content. */
+/* A second one over the same cache: what is added to one is not seen in the other. What the first
+ * still has in memory (index_add_pack) is not in the second. */
 int32_t index_copy(struct index *index, struct index **out, struct orch_error *err) ORCH_CHECKED;
 /*
  * Takes a chunk on: *claimed becomes true when nobody has it, and then the caller has to store it;
@@ -74,6 +79,7 @@ int32_t index_claim(struct index *index, const uint8_t id[CHUNK_ID_BYTES], bool 
  * pack that the index does not know is remembered too. */
 int32_t index_shun(struct index *index, const uint8_t (*packs)[PACK_ID_BYTES], size_t count,
                    struct orch_error *err) ORCH_CHECKED;
+/* Shunned, or lost as check_packs tells. */
 bool index_shunned(struct index *index, size_t pack_number);
 /* Is it in the repository (not only in shunned packs), or claimed? */
 bool index_knows(struct index *index, const uint8_t id[CHUNK_ID_BYTES]);
@@ -83,17 +89,18 @@ void index_release_claims(struct index *index);
 int32_t index_add_pack(struct index *index, const struct pack_table *table,
                        struct orch_error *err) ORCH_CHECKED;
 /* A segment that this process has stored names these packs, all added before: they move from memory
- * to the cache. */
+ * to the cache. NULL as the name: no segment does; they move all the same, and are seen by this
+ * index alone. When the cache cannot be written, they stay in memory, and a warning tells. */
 int32_t index_add_segment(struct index *index, const char *name, const struct pack_table *tables,
                           size_t count, struct orch_error *err) ORCH_CHECKED;
 
-/* The packs of an index, from 0, in the order in which they were added. A frame's `chunk_count` and
- * `first_chunk` are not kept. */
+/* The packs of an index, from 0, in the order in which they came to the cache. A frame's
+ * `chunk_count` and `first_chunk` are not kept. */
 struct index_pack {
     uint8_t id[PACK_ID_BYTES];
     uint32_t kind;
     uint64_t size_bytes;
-    uint64_t first_frame;
+    uint64_t first_frame; /* for index_frame_at() */
     uint64_t frame_count;
     uint64_t first_place; /* the number of its first chunk's place; the others follow */
     uint64_t chunk_count;
@@ -103,7 +110,8 @@ struct index_pack {
 size_t index_pack_count(struct index *index);
 /* All place numbers are below this. */
 uint64_t index_places(struct index *index);
-/* false past the end. */
+/* false past the end. Numbers that mean nothing, of packs that are gone or never came to be, are
+ * `gone` and otherwise zero. */
 bool index_pack_at(struct index *index, size_t number, struct index_pack *out);
 /* The number of the pack with this id, or SIZE_MAX. */
 size_t index_pack_find(struct index *index, const uint8_t id[PACK_ID_BYTES]);

@@ -15,9 +15,10 @@
 #define MEMORY_DEFAULT (64u << 20)
 #define PACK_DEFAULT (64u << 20)
 #define COMMITS_WAITING 2u
-/* A segment is stored when so many packs, or bytes in packs, are not indexed yet: what a run that
- * is killed later has stored by then is reused. */
+/* A segment is stored when so many packs, or bytes in packs, or chunks are not indexed yet: what a
+ * run that is killed later has stored by then is reused, and memory stays flat. */
 #define SEGMENT_PACKS 16u
+#define SEGMENT_CHUNKS (256u << 10)
 #define SEGMENT_BYTES (UINT64_C(512) << 20)
 
 struct open_pack {
@@ -54,7 +55,7 @@ struct pipeline {
     /* The committer's; after it is idle, finish's and free's. */
     struct pack_table *tables; /* not indexed yet */
     size_t table_count, table_capacity;
-    uint64_t table_bytes;
+    uint64_t table_bytes, table_chunks;
     char **names;
     size_t name_count, name_capacity;
 
@@ -131,20 +132,25 @@ static int32_t store_segment(struct pipeline *p, struct orch_error *err)
     if (p->table_count == 0) {
         return ORCH_OK;
     }
+    char name[SEGMENT_NAME_BYTES];
     int32_t rc = storage_barrier(repo_storage(p->repo), err);
     if (rc == ORCH_OK) {
         crash_point(CRASH_INDEX_BEFORE);
-        rc = segment_store(p->repo, p->tables, p->table_count, NULL, 0, NULL, err);
+        rc = segment_store(p->repo, p->tables, p->table_count, NULL, 0, name, err);
+    }
+    if (rc == ORCH_OK) {
+        crash_point(CRASH_INDEX_STORED);
+        rc = index_add_segment(p->index, name, p->tables, p->table_count, err);
     }
     if (rc != ORCH_OK) {
         return rc;
     }
-    crash_point(CRASH_INDEX_STORED);
     for (size_t i = 0; i < p->table_count; i++) {
         pack_table_clear(&p->tables[i]);
     }
     p->table_count = 0;
     p->table_bytes = 0;
+    p->table_chunks = 0;
     return ORCH_OK;
 }
 
@@ -165,11 +171,13 @@ static int32_t commit_pack(struct pipeline *p, struct packwriter *writer, struct
     }
     *slot = table;
     p->table_bytes += table.size_bytes;
+    p->table_chunks += table.chunk_count;
     rc = remember_name(p, table.id, err);
     if (rc == ORCH_OK) {
         rc = index_add_pack(p->index, slot, err);
     }
-    if (rc == ORCH_OK && (p->table_count >= SEGMENT_PACKS || p->table_bytes >= SEGMENT_BYTES)) {
+    if (rc == ORCH_OK && (p->table_count >= SEGMENT_PACKS || p->table_bytes >= SEGMENT_BYTES ||
+                          p->table_chunks >= SEGMENT_CHUNKS)) {
         rc = store_segment(p, err);
     }
     return rc;
