@@ -259,10 +259,9 @@ static int32_t choose_packs(struct check *check, struct orch_error *err)
 
 static int32_t check_content(struct check *check, struct orch_error *err)
 {
-    /* A backup that checks only the packs it has stored need not read all segments once more. */
     struct index_options options = {.cache_dir = check->options->cache_dir,
                                     .check_packs = true,
-                                    .check_segments = check->options->packs == NULL,
+                                    .check_segments = !check->options->trust_cache,
                                     .damaged = damaged_file,
                                     .ctx = check};
     int32_t rc = index_open(check->repo, &options, &check->index, err);

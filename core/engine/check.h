@@ -31,6 +31,8 @@ struct check_options {
     const char *const *packs;   /* zero-terminated; CHECK_DATA reads these packs alone; NULL: all */
     uint32_t jobs;              /* 0: one per core */
     const char *cache_dir;      /* as in index_options */
+    bool trust_cache; /* segments that the cache has are not read again: for a restore or a backup,
+                         which see through the same cache. A damaged one is not told of then. */
     void (*finding)(void *ctx, const struct check_finding *finding);
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *ctx;

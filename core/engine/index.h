@@ -26,8 +26,9 @@ struct chunk_location {
 };
 
 struct index_options {
-    /* Folder of memory-mapped caches, one for each repository (mode 0700, made when missing). NULL,
-     * or one that cannot be used (a warning says so): a cache of its own, gone with the index. */
+    /* Below it, in index/, lie memory-mapped caches, one for each repository (made when missing).
+     * NULL, or one that cannot be used (a warning says so): a cache of its own, gone with the
+     * index. */
     const char *cache_dir;
     /* Lists packs/ too: a pack that is missing or has another length than the segments say is as
      * good as shunned. For writers: what was lost is stored again. */

@@ -115,7 +115,8 @@ static int32_t open_lock_file(struct indexfolder *folder, struct orch_error *err
 int32_t indexfolder_open(const char *cache_dir, const char *repo_id, struct indexfolder **out,
                          struct orch_error *err)
 {
-    struct indexfolder *folder = folder_new(repo_id, file_join(cache_dir, repo_id));
+    CLEANUP_FREE char *all = file_join(cache_dir, "index");
+    struct indexfolder *folder = all == NULL ? NULL : folder_new(repo_id, file_join(all, repo_id));
     if (folder == NULL) {
         return no_memory(err);
     }

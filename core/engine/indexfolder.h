@@ -1,6 +1,7 @@
 /*
- * indexfolder.h: where the caches of a repository's index lie: CACHE_DIR/REPOSITORY_ID/index-N, N
- * growing; the highest is the one that new openers use. Older ones go when nobody has them open.
+ * indexfolder.h: where the caches of a repository's index lie:
+ * CACHE_DIR/index/REPOSITORY_ID/index-N, N growing; the highest is the one that new openers use.
+ * Older ones go when nobody has them open.
  */
 #ifndef CORE_ENGINE_INDEXFOLDER_H
 #define CORE_ENGINE_INDEXFOLDER_H

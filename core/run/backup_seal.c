@@ -60,6 +60,7 @@ static int32_t prove(struct backup *b, enum check_level level, const char *const
     struct reading back = {.backup = b, .packs = packs};
     struct check_options options = {
         .level = level,
+        .trust_cache = true,
         .set_ids = sets,
         .packs = packs,
         .jobs = context_jobs(b->ctx),

@@ -160,6 +160,8 @@ static int32_t check_integrity(struct restore *r, struct orch_error *err)
     const char *sets[] = {r->plan.set->id, NULL};
     struct check_options options = {
         .level = CHECK_INDEX,
+        .cache_dir = r->ctx->config->cache_dir,
+        .trust_cache = true,
         .set_ids = sets,
         .finding = integrity_finding,
         .ctx = r,
