@@ -256,6 +256,11 @@ static int32_t write_frame(struct job *job, struct pipeline_frame *frame, uint64
         rc = packwriter_add(pack->writer, job->out, stored, frame->len, used, frame->chunks,
                             frame->count, err);
     }
+    /* Bytes of a frame that failed may be in it: no other frame may follow them. */
+    if (rc != ORCH_OK) {
+        packwriter_abort(pack->writer);
+        pack->writer = NULL;
+    }
     /* The next frame is expected to be like this one; a pack stays within its length. */
     if (rc == ORCH_OK && (packwriter_bytes(pack->writer) + stored > p->pack_bytes ||
                           packwriter_table_full(pack->writer))) {

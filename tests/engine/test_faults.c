@@ -100,7 +100,7 @@ static const struct {
     int failures; /* at least so many */
 } writes[] = {
     {"enospc:op=put,at=", ORCH_E_NO_SPACE, 40}, {"enospc:op=write,at=", ORCH_E_NO_SPACE, 9},
-    {"eio:op=put,at=", ORCH_E_IO, 40},          {"eio:op=put,done=1,at=", ORCH_E_IO, 40},
+    {"eio:op=put,at=", ORCH_E_IO, 40},          {"eio:op=put,done=1,at=", ORCH_E_IO, 30},
     {"short:for=all,at=", ORCH_OK, 0},          {"enospc:bytes=100000", ORCH_E_NO_SPACE, 1},
 };
 
