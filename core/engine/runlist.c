@@ -112,6 +112,18 @@ int32_t run_last_number(struct repo *repo, const char *run_id, uint64_t *out,
     return rc;
 }
 
+/* An event of a newer program may mean what this one does not know. */
+static int32_t check_version(const json_t *json, const char *name, struct orch_error *err)
+{
+    struct fields f = fields_over(json, name);
+    if (fields_u64(&f, "document") > RUN_DOCUMENT) {
+        return orch_fail(err, ORCH_E_VERSION,
+                         "%s was written by a newer program; use a newer version of orchestrate",
+                         name);
+    }
+    return fields_end(&f, err);
+}
+
 /* Reads event `number`; `digest` (NULL: not wanted) gets that of its file. */
 static int32_t read_event(struct repo *repo, const char *run_id, uint64_t number, char *digest,
                           json_t **out, struct orch_error *err)
@@ -123,8 +135,14 @@ static int32_t read_event(struct repo *repo, const char *run_id, uint64_t number
     if (rc == ORCH_OK && digest != NULL && !run_file_digest(bytes.data, bytes.len, digest)) {
         rc = orch_fail(err, ORCH_E_FAILED, "OpenSSL failed to compute SHA-256");
     }
-    return rc != ORCH_OK ? rc
-                         : document_open(repo, name, KEY_CONTROL, bytes.data, bytes.len, out, err);
+    CLEANUP(cleanup_json) json_t *json = NULL;
+    if (rc == ORCH_OK) {
+        rc = document_open(repo, name, KEY_CONTROL, bytes.data, bytes.len, &json, err);
+    }
+    if (rc == ORCH_OK && (rc = check_version(json, name, err)) == ORCH_OK) {
+        *out = steal_ptr(&json);
+    }
+    return rc;
 }
 
 /* True if a lease that may be alive belongs to the run. */

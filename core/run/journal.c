@@ -221,6 +221,27 @@ static int32_t walk(const struct config *config,
     return rc;
 }
 
+/* Opens a journal to go on with it, and reads what it has. Half a line at the end never counted: it
+ * is cut off, so that the next one stands alone. */
+static int32_t journal_reopen(const char *path, const char *run_id, struct journal **out,
+                              struct orch_error *err)
+{
+    int32_t rc = journal_new(path, run_id, 0, out, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    size_t whole = 0;
+    rc = read_lines(path, (*out)->lines, &whole, err);
+    if (rc == ORCH_OK && ftruncate((*out)->fd, (off_t)whole) != 0) {
+        rc = orch_fail_errno(err, errno, "cannot cut journal %s", path);
+    }
+    if (rc != ORCH_OK) {
+        journal_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
 /* ---- resuming ---- */
 
 struct newest {
@@ -257,21 +278,7 @@ int32_t journal_resume(const struct config *config, const json_t *request, struc
                          "to resume; one that never began to change anything has left none: run it "
                          "without --resume");
     }
-    rc = journal_new(newest.path, newest.run_id, 0, out, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    size_t whole = 0;
-    rc = read_lines(newest.path, (*out)->lines, &whole, err);
-    /* Half a line at the end never counted: cut it off, so that the next one stands alone. */
-    if (rc == ORCH_OK && ftruncate((*out)->fd, (off_t)whole) != 0) {
-        rc = orch_fail_errno(err, errno, "cannot cut journal %s", newest.path);
-    }
-    if (rc != ORCH_OK) {
-        journal_close(*out);
-        *out = NULL;
-    }
-    return rc;
+    return journal_reopen(newest.path, newest.run_id, out, err);
 }
 
 /* ---- unfinished runs on the same components ---- */
@@ -306,7 +313,7 @@ static int32_t on_touching(void *ctx, const struct found *found, struct orch_err
         return ORCH_OK;
     }
     struct journal *journal = NULL;
-    int32_t rc = journal_new(found->path, found->run_id, 0, &journal, err);
+    int32_t rc = journal_reopen(found->path, found->run_id, &journal, err);
     if (rc == ORCH_OK) {
         rc = journal_append(journal, "finished", NULL, json_pack("{s:s}", "state", "abandoned"),
                             err);

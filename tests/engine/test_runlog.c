@@ -148,6 +148,27 @@ START_TEST(test_damage)
 }
 END_TEST
 
+/* An event that a newer program wrote, or one of no version at all, is not guessed at. */
+START_TEST(test_versions)
+{
+    static const struct {
+        const char *version;
+        int32_t code;
+    } cases[] = {{"2", ORCH_E_VERSION}, {"\"1\"", ORCH_E_CORRUPT}, {"null", ORCH_E_CORRUPT}};
+    json_t *json = NULL, *events = NULL;
+    finish(start(RUN_A), RUN_COMPLETED);
+    ct_ok(repo_get_document(r.repo, "runs/" RUN_A "/2", KEY_CONTROL, &json, &err), err);
+    (void)json_object_set_new(json, "document",
+                              json_loads(cases[_i].version, JSON_DECODE_ANY, NULL));
+    ct_ok(repo_put_document(r.repo, "runs/" RUN_A "/2", KEY_CONTROL, json, 0, &err), err);
+    json_decref(json);
+    ck_assert_int_eq(runlog_read(r.repo, RUN_A, &events, &err), cases[_i].code);
+    ck_assert_ptr_nonnull(strstr(err.message, "runs/" RUN_A "/2"));
+    ck_assert_ptr_null(events);
+    ck_assert_str_eq(runs(), ""); /* logged and left out */
+}
+END_TEST
+
 START_TEST(test_strange_names)
 {
     json_t *events = NULL;
@@ -208,6 +229,7 @@ int main(void)
     tcase_add_test(tests, test_list_of_runs);
     tcase_add_test(tests, test_taken_up_again);
     tcase_add_test(tests, test_damage);
+    tcase_add_loop_test(tests, test_versions, 0, 3);
     tcase_add_test(tests, test_strange_names);
     tcase_add_test(tests, test_threads);
     suite_add_tcase(suite, tests);

@@ -174,6 +174,24 @@ START_TEST(test_torn_line)
 }
 END_TEST
 
+/* Giving up a restore that a crash ended in the middle of a line leaves a sound journal too. */
+START_TEST(test_torn_line_of_an_abandoned_one)
+{
+    struct journal *journal = create(RUN);
+    append(journal, "begun", "kb");
+    journal_close(journal);
+    CLEANUP_FREE char *good = content(RUN);
+    CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "%s{\"event\":\"ver", good);
+    set_content(RUN, buffer_string(&text));
+    const char *kb = "kb";
+    ASSERT_OK(journal_abandon(&config, &kb, 1, &err), err);
+    CLEANUP_FREE char *runs = unfinished("kb");
+    ck_assert_str_eq(runs, "");
+    ck_assert_int_eq(resume(&journal), ORCH_E_NOT_FOUND);
+}
+END_TEST
+
 /* Not even its first line became whole: nothing was done, and it is in nobody's way. */
 START_TEST(test_torn_first_line)
 {
@@ -385,6 +403,7 @@ int main(void)
     tcase_add_test(tests, test_the_file);
     tcase_add_test(tests, test_a_run_has_one_journal);
     tcase_add_test(tests, test_torn_line);
+    tcase_add_test(tests, test_torn_line_of_an_abandoned_one);
     tcase_add_loop_test(tests, test_torn_first_line, 0, 3);
     tcase_add_loop_test(tests, test_damage, 0, 5);
     tcase_add_loop_test(tests, test_full_disk, 0, 4);
