@@ -3,9 +3,11 @@
     unit       libcheck tests, one binary per module
     sanitize   the same under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
     scenarios  whole runs on real servers (integration/scenarios)
-    fuzz       every fuzz target for a few seconds (ORCHESTRATE_FUZZ_SECONDS), built by clang
+    fuzz       every fuzz target, built by clang: those of on-disk structures for 30 s, others for 10 s
+               (ORCHESTRATE_FUZZ_SECONDS: all for that long)
 """
 import argparse
+import concurrent.futures
 import glob
 import json
 import os
@@ -15,19 +17,25 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-UNIT, ASAN, FUZZ = (os.path.join(ROOT, 'build-' + name) for name in ('tests', 'asan', 'fuzz'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'fuzz'))
+sys.dont_write_bytecode = True
+import fuzzing  # noqa: E402
+
+UNIT, ASAN = (os.path.join(ROOT, 'build-' + name) for name in ('tests', 'asan'))
 SETUP = {
     UNIT: ['-Dtest_hooks=true', '-Dwerror=true'],
     ASAN: ['-Dtest_hooks=true', '-Db_sanitize=address,undefined', '-Db_lundef=false'],
-    FUZZ: ['-Dtests=false', '-Dfuzz=true', '-Dtest_hooks=true', '-Db_sanitize=address,undefined',
-           '-Db_lundef=false', '-Dwerror=true'],
+    fuzzing.BUILD: fuzzing.SETUP,
 }
-SANITIZERS = {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0', 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}
+FUZZ_SECONDS, FUZZ_SECONDS_OTHERS = 30, 10
+SCENARIOS_AT_ONCE = 2
+SUITES = ('unit', 'sanitize', 'scenarios', 'fuzz')
 
 
 class Count:
     def __init__(self):
         self.passed, self.failed = 0, 0
+        self.seconds = {}  # of each suite: building, running
 
     def add(self, passed, failed, what, detail=''):
         self.passed += passed
@@ -37,15 +45,15 @@ class Count:
             print('\n'.join('    ' + line for line in detail.rstrip().splitlines()[-60:]), flush=True)
 
 
-def build(folder):
+def build(folder, *goals):
     """Configures and compiles; a failure ends everything, since nothing after it would mean anything."""
     env = dict(os.environ)
-    if folder == FUZZ:
-        env.update(CC='clang', CXX='clang++')
+    if folder == fuzzing.BUILD:
+        env.update(fuzzing.COMPILER)
     commands = []
     if not os.path.exists(os.path.join(folder, 'build.ninja')):
         commands.append(['meson', 'setup', folder, ROOT] + SETUP[folder])
-    commands.append(['ninja', '-C', folder])
+    commands.append(['ninja', '-C', folder] + list(goals))
     for command in commands:
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
@@ -73,7 +81,6 @@ def checks(result):
 
 
 def run_unit(folder, name, count, case, env=None):
-    build(folder)
     names = [n for n in meson_tests(folder) if case is None or case in n]
     if not names:
         return
@@ -94,52 +101,74 @@ def scenario_files():
     return sorted(glob.glob(os.path.join(ROOT, 'integration', 'scenarios', 'test_*.py')))
 
 
-def run_scenarios(count, case, keep):
-    build(UNIT)
+def runs_alone(path):
+    """Whether a scenario file says that nothing else may run beside it: a line that begins RUNS_ALONE."""
+    with open(path) as file:
+        return any(line.startswith('RUNS_ALONE') for line in file)
+
+
+def run_scenario(path, case, keep):
+    """(passed, failed, what, output) of one file, or None when it has no test of that name."""
     env = dict(os.environ, ORCHESTRATE_BUILD=UNIT, PYTHONDONTWRITEBYTECODE='1')
     if keep:
         env['ORCHESTRATE_KEEP'] = '1'
-    for path in scenario_files():
-        name = os.path.basename(path)[5:-3]
-        arguments = [] if case is None or case in name else ['-k', case]
-        start = time.monotonic()
-        done = subprocess.run(['/usr/bin/python3', path] + arguments, env=env, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
-        text = done.stdout.decode('utf-8', 'replace')
-        ran = re.search(r'^Ran (\d+) tests?', text, re.M)
-        total = int(ran.group(1)) if ran else 0
-        if total == 0 and case is not None and done.returncode in (0, 5):
-            continue
-        bad = sum(int(n) for n in re.findall(r'(?:failures|errors|skipped)=(\d+)', text))
-        if total == 0 or (done.returncode != 0 and bad == 0):
-            bad = max(bad, 1)
-        count.add(max(0, total - bad), bad, 'scenarios/%s  %.1f s' % (name, time.monotonic() - start), text)
+    name = os.path.basename(path)[5:-3]
+    arguments = [] if case is None or case in name else ['-k', case]
+    start = time.monotonic()
+    done = subprocess.run(['/usr/bin/python3', path] + arguments, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    text = done.stdout.decode('utf-8', 'replace')
+    ran = re.search(r'^Ran (\d+) tests?', text, re.M)
+    total = int(ran.group(1)) if ran else 0
+    if total == 0 and case is not None and done.returncode in (0, 5):
+        return None
+    bad = sum(int(n) for n in re.findall(r'(?:failures|errors|skipped)=(\d+)', text))
+    if total == 0 or (done.returncode != 0 and bad == 0):
+        bad = max(bad, 1)
+    return max(0, total - bad), bad, 'scenarios/%s  %.1f s' % (name, time.monotonic() - start), text
+
+
+def run_scenarios(count, case, keep):
+    """Each file has folders and servers of its own, so that some run at once; then those that must be alone."""
+    files = scenario_files()
+    for alone in (False, True):
+        with concurrent.futures.ThreadPoolExecutor(1 if alone else SCENARIOS_AT_ONCE) as pool:
+            started = [pool.submit(run_scenario, path, case, keep) for path in files if runs_alone(path) == alone]
+            for future in concurrent.futures.as_completed(started):
+                if future.result() is not None:
+                    count.add(*future.result())
 
 
 def run_fuzz(count, case):
-    build(FUZZ)
-    seconds = os.environ.get('ORCHESTRATE_FUZZ_SECONDS', '10')
-    for target in sorted(glob.glob(os.path.join(FUZZ, 'tests', 'fuzz', 'fuzz_*'))):
-        name = os.path.basename(target)
-        if not os.path.isfile(target) or not os.access(target, os.X_OK) or (case and case not in name):
-            continue
-        corpus = os.path.join(ROOT, 'tests', 'fuzz', 'corpus', name[5:])
-        work = os.path.join(FUZZ, 'corpus-' + name)
-        os.makedirs(work, exist_ok=True)
-        done = subprocess.run([target, '-max_total_time=' + seconds, '-timeout=10', '-rss_limit_mb=2048',
-                               '-print_final_stats=1', work] + ([corpus] if os.path.isdir(corpus) else []),
-                              cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, **SANITIZERS))
-        text = done.stdout.decode('utf-8', 'replace')
-        runs = re.search(r'number_of_executed_units: (\d+)', text)
-        good = done.returncode == 0 and runs is not None and int(runs.group(1)) > 100
-        count.add(int(good), int(not good), 'fuzz/%s  %s runs in %s s' % (name, runs.group(1) if runs else 'no', seconds), text)
+    wanted = os.environ.get('ORCHESTRATE_FUZZ_SECONDS')
+    jobs = []
+    for names, seconds in zip(fuzzing.targets(), (FUZZ_SECONDS, FUZZ_SECONDS_OTHERS)):
+        jobs += [(name, int(wanted) if wanted else seconds, os.path.join(fuzzing.BUILD, 'corpus-fuzz_' + name))
+                 for name in names if case is None or case in 'fuzz_' + name]
+    for outcome in fuzzing.run_all(jobs):
+        count.add(int(outcome.good), int(not outcome.good), 'fuzz/' + outcome.line(), outcome.text)
+
+
+def run_suite(name, count, options):
+    """Builds what the suite needs and runs it."""
+    folder, goals = {'sanitize': (ASAN, ()), 'fuzz': (fuzzing.BUILD, ('fuzz',))}.get(name, (UNIT, ()))
+    start = time.monotonic()
+    build(folder, *goals)
+    built = time.monotonic()
+    if name == 'scenarios':
+        run_scenarios(count, options.case, options.keep_data)
+    elif name == 'fuzz':
+        run_fuzz(count, options.case)
+    else:
+        run_unit(folder, name, count, options.case, fuzzing.SANITIZERS if name == 'sanitize' else None)
+    count.seconds[name] = (built - start, time.monotonic() - built)
 
 
 def main():
     parser = argparse.ArgumentParser(prog='tests/run', description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--list', action='store_true', help='name the tests')
     parser.add_argument('--case', metavar='NAME', help='only tests whose name holds NAME')
-    parser.add_argument('--suite', choices=('unit', 'sanitize', 'scenarios', 'fuzz'), help='only this suite')
+    parser.add_argument('--suite', choices=SUITES, help='only this suite')
     parser.add_argument('--keep-data', action='store_true', help='scenarios leave their folders')
     options = parser.parse_args()
     if options.list:
@@ -148,15 +177,10 @@ def main():
         print('\n'.join('scenarios/' + os.path.basename(p)[5:-3] for p in scenario_files()))
         return 0
     count = Count()
-    wanted = (options.suite,) if options.suite else ('unit', 'sanitize', 'scenarios', 'fuzz')
-    if 'unit' in wanted:
-        run_unit(UNIT, 'unit', count, options.case)
-    if 'sanitize' in wanted:
-        run_unit(ASAN, 'sanitize', count, options.case, SANITIZERS)
-    if 'scenarios' in wanted:
-        run_scenarios(count, options.case, options.keep_data)
-    if 'fuzz' in wanted:
-        run_fuzz(count, options.case)
+    for suite in (options.suite,) if options.suite else SUITES:
+        run_suite(suite, count, options)
+    print('time: ' + ', '.join('%s %.0f s and %.0f s to build' % (name, ran, built)
+                               for name, (built, ran) in count.seconds.items()))
     print('%d passed, %d failed' % (count.passed, count.failed))
     return 0 if count.failed == 0 and count.passed > 0 else 1
 

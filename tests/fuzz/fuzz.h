@@ -16,4 +16,16 @@ static inline void must(int holds)
     }
 }
 
+/* Lays `size` bytes of input over `bytes` by exclusive or: where they are zero, nothing changes.
+ * True: something did. */
+static inline int overlay(uint8_t *bytes, size_t len, const uint8_t *data, size_t size)
+{
+    int changed = 0;
+    for (size_t i = 0; i < len && i < size; i++) {
+        bytes[i] ^= data[i];
+        changed |= data[i];
+    }
+    return changed != 0;
+}
+
 #endif

@@ -15,7 +15,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 /* A value and where it stands. */
 struct place {
-    json_t *parent; /* NULL: the root */
+    json_t *parent;  /* NULL: the root */
     const char *key; /* of an object */
     size_t index;    /* of an array */
     json_t *value;
@@ -65,21 +65,76 @@ static json_t *repeated(char c, size_t len)
 /* Values that sit at the edges of what fields allow. */
 static json_t *edge_number(struct mutation *m)
 {
-    static const json_int_t numbers[] = {
-        0, 1, 2, -1, 3, 8, 9, 16, 20, 21, 31, 32, 63, 64, 127, 128, 255, 256, 1024, 4096, 65535,
-        65536, 1 << 20, INT32_MAX, UINT32_MAX, (json_int_t)UINT32_MAX + 1, INT64_MAX, INT64_MIN,
-        INT64_MAX - 1, 1000000000, 1700000000000000000};
+    static const json_int_t numbers[] = {0,
+                                         1,
+                                         2,
+                                         -1,
+                                         3,
+                                         8,
+                                         9,
+                                         16,
+                                         20,
+                                         21,
+                                         31,
+                                         32,
+                                         63,
+                                         64,
+                                         127,
+                                         128,
+                                         255,
+                                         256,
+                                         1024,
+                                         4096,
+                                         65535,
+                                         65536,
+                                         1 << 20,
+                                         INT32_MAX,
+                                         UINT32_MAX,
+                                         (json_int_t)UINT32_MAX + 1,
+                                         INT64_MAX,
+                                         INT64_MIN,
+                                         INT64_MAX - 1,
+                                         1000000000,
+                                         1700000000000000000};
     return json_integer(numbers[pick(m, sizeof(numbers) / sizeof(numbers[0]))]);
 }
 
 static json_t *edge_text(struct mutation *m)
 {
-    static const char *const texts[] = {
-        "", "a", "0", "none", "aes-256-gcm", "scrypt", "keyfile", "clear", "completed", "partial",
-        "full", "incremental", "snapshot", "data", "start", "end", "in-progress", "backup", "prune",
-        "latest", "20260131_120000", "20260131_120000-2", "20261399_999999", "../x", "a/b", "\xc3\xa4",
-        "\xf0\x9f\x98\x80", "%s%n", "00112233445566778899aabbccddeeff", "planned", "begun",
-        "verified", "finished", "step-passed"};
+    static const char *const texts[] = {"",
+                                        "a",
+                                        "0",
+                                        "none",
+                                        "aes-256-gcm",
+                                        "scrypt",
+                                        "keyfile",
+                                        "clear",
+                                        "completed",
+                                        "partial",
+                                        "full",
+                                        "incremental",
+                                        "snapshot",
+                                        "data",
+                                        "start",
+                                        "end",
+                                        "in-progress",
+                                        "backup",
+                                        "prune",
+                                        "latest",
+                                        "20260131_120000",
+                                        "20260131_120000-2",
+                                        "20261399_999999",
+                                        "../x",
+                                        "a/b",
+                                        "\xc3\xa4",
+                                        "\xf0\x9f\x98\x80",
+                                        "%s%n",
+                                        "00112233445566778899aabbccddeeff",
+                                        "planned",
+                                        "begun",
+                                        "verified",
+                                        "finished",
+                                        "step-passed"};
     static const size_t lengths[] = {15, 16, 31, 32, 33, 62, 63, 64, 65, 127, 128, 255, 256, 512};
     if (pick(m, 3) > 0) {
         return json_string(texts[pick(m, sizeof(texts) / sizeof(texts[0]))]);
@@ -213,7 +268,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 {
     static struct mutation m;
     m.state = ((uint64_t)seed << 20 | size) * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    json_t *root = pick(&m, 8) == 0 ? NULL : json_loadb((const char *)data, size, JSON_DECODE_ANY, NULL);
+    json_t *root =
+        pick(&m, 8) == 0 ? NULL : json_loadb((const char *)data, size, JSON_DECODE_ANY, NULL);
     if (root == NULL) {
         return LLVMFuzzerMutate(data, size, max_size);
     }

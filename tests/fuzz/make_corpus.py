@@ -135,20 +135,45 @@ def table(frames):
 
 
 sound = table([(500, 1, [300, 700]), (40, 0, [24])])
+footer = struct.pack('<IH', 612 - 112, len(sound)) + sound
+plain = b'the quick brown fox ' * 5
+packed = gzip.compress(plain, mtime=0)
+frames = (bytes([2, 0]) + struct.pack('<HH', len(plain), len(plain)) + plain
+          + bytes([2]) + struct.pack('<HH', len(plain), len(packed)) + packed)
 trailer = b'ORCHTAIL' + struct.pack('<HHB3xQIIQ', 1, 0, 1, 612, 150, 0, 0)
-put('pack', 'header', b'\x00\x08')
+put('pack', 'header', b'\x00\x00')
+put('pack', 'header-changed', b'\x00\x08\x00\x00\x01')
 put('pack', 'trailer', b'\x01' + struct.pack('<Q', 612 + 150 + 56) + trailer)
-put('pack', 'table', b'\x02' + sound)
-put('pack', 'footer', b'\x03' + sound)
-put('index', 'segment', varint(1) + b'\x02' * 32 + varint(2)
-    + (b'\x03' * 16 + b'\x01' + varint(5000) + sound) + (b'\x04' * 16 + b'\x02' + varint(112) + table([])))
+put('pack', 'file', b'\x02' + frames)
+put('pack', 'file-changed', b'\x02' + frames + struct.pack('<H', 120) + b'\x01')
+put('pack', 'footer', b'\x03' + footer)
+put('pack', 'footer-empty', b'\x03' + struct.pack('<IH', 0, 1) + table([]))
+put('pack', 'footer-parity', b'\x03' + footer + b'\0' * 32 + b'\x01')
+put('pack_table', 'two-frames', sound)
+put('pack_table', 'empty', table([]))
+put('pack_table', 'behind', table([(2 << 20, 1, [1536 << 10, 512 << 10])]) + b'rest')
+put('pack_table', 'many', table([(17, 0, [1])] * 20))
+body = (varint(1) + b'\x02' * 32 + varint(2)
+        + (b'\x03' * 16 + b'\x01' + varint(5000) + sound) + (b'\x04' * 16 + b'\x02' + varint(112) + table([])))
+put('segment', 'body', b'\x02' + body)
+put('segment', 'empty', b'\x02\0\0')
+put('segment', 'file', b'\x00' + b'\0' * 16 + body)
+put('segment', 'file-newer', b'\x00' + b'\0' * 8 + b'\x03' + b'\0' * 7 + body)
+put('segment', 'raw', b'\x01ORCHINDX\x01' + b'\0' * 80)
 
 text = b'the quick brown fox ' * 20
 size = struct.pack('<I', len(text))[:3]
+zstd_raw = bytes.fromhex('28b52ffd2005290000') + b'hello'
 put('frame', 'none', b'\x00' + size + text)
 put('frame', 'gzip', b'\x02' + size + gzip.compress(text, mtime=0))
-put('frame', 'zstd-raw', b'\x01' + b'\x05\x00\x00' + bytes.fromhex('28b52ffd2005290000') + b'hello')
+put('frame', 'zstd-raw', b'\x01' + b'\x05\x00\x00' + zstd_raw)
 put('frame', 'zstd-rle', b'\x01' + b'\x64\x00\x00' + bytes.fromhex('28b52ffd206423030041'))
+put('frame', 'sealed-none', b'\x04' + size + text)
+put('frame', 'sealed-zstd', b'\x05' + b'\x05\x00\x00' + zstd_raw)
+put('frame', 'sealed-gzip', b'\x06' + size + gzip.compress(text, mtime=0))
+put('frame', 'round-none', b'\x08' + size + text)
+put('frame', 'round-zstd', b'\x09' + size + text)
+put('frame', 'round-gzip', b'\x0a' + size + text)
 
 # ---- engine: catalogues, lists of chunks, records
 
@@ -193,7 +218,19 @@ first = block(entry(0, b'/a', reflist((10, 1)), token=True),
 tree_refs = varint(3 << 1 | 1) + ident(4)
 second = block(entry(0, b'/c', tree_refs))
 leaf = b'L\x01\0\0' + struct.pack('<I', 3) + b''.join(varint(8 << 1) + ident(0) for _ in range(3))
+leaf_node = node(1, 0, (b'', 3))
+put('tree', 'keyed', chunks(node(1, 1, (b'/a', 2), (b'/b', 2)), node(2, 1, (b'/a', 0), (b'/b', 0)), b'/aa'))
+put('tree', 'plain', chunks(leaf_node, node(2, 0, (b'', 0), (b'', 0)), node(3, 0, (b'', 1)), b''))
+put('tree', 'build', b'\xff\xff' + b'key')
+put('reflist', 'short', chunks(b'\0' + reflist((10, 1), (4096, None), (1, None), (5, 2))))
+put('reflist', 'grown', chunks(b'\xff' + reflist((10, 1), (4096, None), (5, 2))))
+put('reflist', 'tree', chunks(b'\0' + tree_refs, leaf, leaf, leaf, leaf_node, b'x'))
+put('reflist', 'levels', chunks(b'\0' + varint(6 << 1 | 1) + ident(5), leaf, leaf, leaf, leaf_node,
+                                node(2, 0, (b'', 4), (b'', 4))))
 put('catalogue', 'block', chunks(first))
+put('catalogue', 'rows', chunks(block(entry(0, b'x' * 40, reflist((1 << 20, 1)), rows=True),
+                                      entry(40, b'y', reflist())),
+                                node(1, 1, (b'x' * 40, 0)), b'x' * 40))
 put('catalogue', 'tree', chunks(first, second, node(1, 1, (b'/a', 0), (b'/c', 1)), b'/b'))
 put('catalogue', 'levels', chunks(second, node(2, 1, (b'/c', 2)), node(1, 1, (b'/c', 0)), leaf,
                                   node(1, 0, (b'', 3)), b'/c'))
@@ -230,15 +267,36 @@ manifest = {
     'started_ns': 1, 'finished_ns': 2, 'first_freeze_ns': 1, 'skew_ns': 0,
     'components': [component, dict(component, name='b', good=False, part='', error='e')]}
 put('part', 'part', json.dumps(part))
-put('part', 'set', json.dumps(manifest))
-put('document', 'raw', bytes.fromhex('28b52ffd20') + bytes([7]) + bytes.fromhex('390000') + b'{"a":1}')
-put('document', 'rle', bytes.fromhex('28b52ffd2003 1b0000 31'.replace(' ', '')))
-put('lease_runlog', 'lease', json.dumps({
+put('set', 'partial', json.dumps(manifest))
+put('set', 'completed', json.dumps(dict(manifest, state='completed', name='20260131_120000-2', lease=ID,
+    base=ID, components=[component, dict(component, name='b')])))
+raw = bytes.fromhex('28b52ffd20') + bytes([7]) + bytes.fromhex('390000') + b'{"a":1}'
+put('document', 'raw', b'\x00' + raw)
+put('document', 'rle', b'\x00' + bytes.fromhex('28b52ffd20031b000031'))
+put('document', 'header', b'\x01' + b'\0' * 24 + raw)
+put('document', 'header-newer', b'\x01' + b'\0' * 8 + b'\x03' + b'\0' * 15 + raw)
+put('document', 'changed', b'\x02' + struct.pack('<H', 60) + b'\x01\0')
+put('document', 'same', b'\x02' + struct.pack('<H', 0) + b'\0\0')
+lease = {
     'document': 1, 'id': ID, 'run_id': ID, 'work': 'backup', 'host': 'h', 'pid': 1, 'start_ticks': 1,
-    'boot_id': 'b', 'pid_namespace': 'n', 'started_ns': 1, 'ttl_ms': 1000, 'renewals': 1}))
-put('lease_runlog', 'event', json.dumps({
-    'document': 1, 'number': 2, 'previous': HEX32, 'at_ns': 1, 'event': 'start', 'component': None,
-    'details': {'kind': 'backup'}}))
+    'boot_id': 'b', 'pid_namespace': 'n', 'started_ns': 1, 'ttl_ms': 1000, 'renewals': 1,
+    'acknowledged': [ID]}
+put('lease', 'lease', json.dumps(lease))
+RUN = '0102030405060708090a0b0c0d0e0f10'
+
+
+def event(number, name, details=None, **more):
+    fields = {'document': 1, 'run_id': RUN, 'number': number, 'previous': True, 'at_ns': number,
+              'event': name, 'details': details or {}}
+    return dict(fields, **more)
+
+
+start = event(1, 'start', {'state': 'in-progress', 'kind': 'backup', 'host': 'h', 'pid': 1})
+end = {'state': 'completed', 'sets': ['20260131_120000']}
+put('runlog', 'whole', json.dumps([start, event(2, 'frozen', component='db'), event(3, 'end', end)]))
+put('runlog', 'open', json.dumps([start, event(2, 'frozen', component='db')]))
+put('runlog', 'broken', json.dumps([start, event(3, 'end', end, previous=HEX32)]))
+put('runlog', 'none', '[]')
 
 clear = {'type': 'clear', 'key': '07' * 32}
 scrypt = {'type': 'scrypt', 'log_n': 15, 'r': 8, 'p': 1, 'salt': '01' * 32, 'nonce': '02' * 12,
@@ -247,13 +305,56 @@ keyfile = {'type': 'keyfile', 'salt': '01' * 32, 'nonce': '02' * 12, 'wrapped': 
 
 
 def head(encryption, slots):
-    fields = {'format': 1, 'required_features': 0, 'id': ID, 'encryption': encryption,
-              'key_slots': slots}
+    return {'format': 1, 'required_features': 0, 'id': ID, 'encryption': encryption, 'key_slots': slots}
+
+
+def head_text(fields):
     return json.dumps(fields, indent=2)[:-2] + ',\n  '
 
 
-put('config_repo', 'clear', head('none', [clear]))
-put('config_repo', 'sealed', head('aes-256-gcm', [scrypt, keyfile, {'type': 'later'}]))
+later = {'type': 'later'}
+put('keyslot', 'clear', json.dumps(clear))
+put('keyslot', 'scrypt', json.dumps(scrypt))
+put('keyslot', 'scrypt-small', json.dumps(dict(scrypt, log_n=4, r=1)))
+put('keyslot', 'keyfile', json.dumps(keyfile))
+put('keyslot', 'later', json.dumps(later))
+put('keyslot', 'same', b'\0' * 92)
+put('keyslot', 'changed', b'\0' * 40 + b'\x01')
+put('config_repo', 'clear-text', head_text(head('none', [clear])))
+put('config_repo', 'sealed-text', head_text(head('aes-256-gcm', [scrypt, keyfile, later])))
+put('config_repo', 'clear', json.dumps(head('none', [clear])))
+put('config_repo', 'key-file', json.dumps(head('aes-256-gcm', [keyfile, later, 'key file'])))
+put('config_repo', 'scrypt', json.dumps(head('aes-256-gcm', [scrypt, 'key file'])))
+put('config_repo', 'feature', json.dumps(dict(head('none', [clear]), required_features=4)))
+put('config_repo', 'copy', json.dumps(dict(head('none', [clear]), copy=head('aes-256-gcm', [keyfile]))))
+put('config_repo', 'copy-empty', json.dumps(dict(head('none', [clear]), copy={'head_sha256': HEX32})))
+
+# ---- run: what a client keeps
+
+planned = {'run': RUN, 'started_ns': 5, 'request': {'set': 'latest'}, 'event': 'planned',
+           'time': '2026-01-31T12:00:00Z', 'resolved': {'components': {'a': {'attempt': 1}, 'b': {}}}}
+
+
+def line(name, component=None, **more):
+    return dict({'event': name, 'time': '2026-01-31T12:00:01Z'},
+                **(dict(more, component=component) if component else more))
+
+
+begun = [planned, line('begun', 'a'), line('intent', 'a', target='/t', aside='/t.old'), line('done', 'a')]
+put('journal', 'begun', json.dumps(begun))
+put('journal', 'verified', json.dumps(begun + [line('verified', 'a'), line('settled', 'a'),
+                                               line('step-passed', step=1)]))
+put('journal', 'torn', json.dumps(begun + ['{"event":"ver']))
+put('journal', 'finished', json.dumps(begun + [line('finished', state='completed')]))
+put('journal', 'damaged', json.dumps([planned, '{"event":', line('begun', 'a')]))
+put('journal', 'empty', '[]')
+entry_text = json.dumps({'what': 'restore', 'set': ID, 'time': '2026-01-31T12:00:00Z', 'user': 0})
+put('ledger', 'entries', entry_text + '\n' + entry_text + '\n')
+put('ledger', 'torn', entry_text + '\n{"what":')
+put('ledger', 'strange', '[1]\n\n{}\nnonsense\n' + entry_text)
+put('known', 'same', json.dumps({'id': ID, 'encrypted': False}))
+put('known', 'stronger', json.dumps({'id': ID, 'encrypted': True}))
+put('known', 'other', json.dumps({'id': ID[::-1], 'encrypted': False}))
 
 # ---- plugins
 

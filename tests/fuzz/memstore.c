@@ -147,8 +147,7 @@ static int32_t memory_stat(void *impl, const char *name, struct storage_stat *st
 
 static int32_t memory_list(void *impl, const char *prefix,
                            int32_t (*each)(void *ctx, const char *name,
-                                           const struct storage_stat *stat,
-                                           struct orch_error *err),
+                                           const struct storage_stat *stat, struct orch_error *err),
                            void *ctx, struct orch_error *err)
 {
     struct memstore *store = impl;

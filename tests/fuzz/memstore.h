@@ -22,7 +22,7 @@ struct memstore {
 struct memstore *memstore_fresh(void);
 /* Adds or replaces a file. */
 void memstore_set(struct memstore *store, const char *name, const void *data, size_t len);
-/* Seals `json` as the document `name` and adds it. */
+/* Seals `json`, an object or an array, as the document `name` and adds it. */
 void memstore_set_document(struct memstore *store, const char *name, enum key_purpose purpose,
                            const json_t *json);
 /* NULL when there is none. */

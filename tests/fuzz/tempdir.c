@@ -1,0 +1,35 @@
+/* tempdir.c: see tempdir.h. */
+#include "tempdir.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+static char path[256];
+
+static int remove_one(const char *name, const struct stat *stat, int type, struct FTW *where)
+{
+    (void)stat;
+    (void)type;
+    (void)where;
+    (void)remove(name);
+    return 0;
+}
+
+static void remove_all(void)
+{
+    (void)nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *tempdir_path(void)
+{
+    if (path[0] == 0) {
+        const char *base = getenv("TMPDIR");
+        (void)snprintf(path, sizeof(path), "%s/fuzz-XXXXXX", base == NULL ? "/dev/shm" : base);
+        must(mkdtemp(path) != NULL);
+        must(atexit(remove_all) == 0);
+    }
+    return path;
+}
