@@ -1,12 +1,13 @@
 /*
- * fuzz_set.c: manifests: the JSON of one, and the file sets/NAME in a list of sets. What was read
- * is stored again and must read the same.
+ * fuzz_set.c: manifests: the JSON of one, and the file sets/NAME.ID in a list of sets, as it is and
+ * when its lease was given up on. What was read is stored again and must read the same.
  *
  * The name that the file is expected to have is taken from the input, so that it fits.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/mark.h"
 #include "engine/setload.h"
 #include "fuzz.h"
 #include "memstore.h"
@@ -24,7 +25,8 @@ static void check_components(const struct set *set)
 
 static void check_same(const struct set *a, const struct set *b)
 {
-    must(strcmp(a->type, b->type) == 0 && strcmp(a->label, b->label) == 0 && a->state == b->state &&
+    must(strcmp(a->lease, b->lease) == 0 && strcmp(a->type, b->type) == 0 &&
+         strcmp(a->label, b->label) == 0 && a->state == b->state &&
          strcmp(a->run_id, b->run_id) == 0 && strcmp(a->base, b->base) == 0 &&
          strcmp(a->host, b->host) == 0 && a->started_ns == b->started_ns &&
          a->finished_ns == b->finished_ns && a->skew_ns == b->skew_ns &&
@@ -47,21 +49,42 @@ static void count_damaged(void *ctx, const char *name, const struct orch_error *
     ++*count;
 }
 
-/* The file among the sets: on the list or damaged. */
-static void load(struct memstore *store, const json_t *json, const char *name, bool good)
+/* The list of sets: with the file, without it, or without it as damaged. */
+static size_t list_sets(struct memstore *store, unsigned *damaged)
 {
-    char file[STORAGE_NAME_MAX + 8];
     struct orch_error err = ORCH_ERROR_INIT;
     struct set_list list = {0};
+    *damaged = 0;
+    must(set_list_load(store->repo, count_damaged, damaged, &list, &err) == ORCH_OK);
+    size_t count = list.count;
+    set_list_free(&list);
+    return count;
+}
+
+/* The file among the sets. `set`: what it says, or NULL. */
+static void load(struct memstore *store, const json_t *json, const char *file,
+                 const struct set *set)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
     unsigned damaged = 0;
-    (void)snprintf(file, sizeof(file), "sets/%.120s", name);
-    if (strlen(name) > 120 || strchr(name, '/') != NULL || !storage_name_ok(file)) {
+    if (!storage_name_ok(file)) {
         return;
     }
     memstore_set_document(store, file, KEY_MANIFEST, json);
-    must(set_list_load(store->repo, count_damaged, &damaged, &list, &err) == ORCH_OK);
-    must(list.count + damaged <= 1 && (!good || list.count == 1));
-    set_list_free(&list);
+    size_t count = list_sets(store, &damaged);
+    must(count + damaged == 1 && count == (set == NULL ? 0 : 1));
+    if (set == NULL || set->lease[0] == '\0') {
+        return;
+    }
+    /* Given up on, it still counts, since it was there before; one that comes later does not. */
+    must(lapsed_put(store->repo, set->lease, &err) == ORCH_OK);
+    must(list_sets(store, &damaged) == 1);
+    char name[STORAGE_NAME_MAX + 1];
+    (void)snprintf(name, sizeof(name), "lapsed/%s", set->lease);
+    json_t *none = json_pack("{s:i, s:s, s:s}", "document", 1, "lease", set->lease, "kept", "");
+    memstore_set_document(store, name, KEY_CONTROL, none);
+    json_decref(none);
+    must(list_sets(store, &damaged) == 0 && damaged == 0);
 }
 
 static void find(struct set *set)
@@ -81,10 +104,12 @@ static void store_again(struct memstore *store, struct set *set)
 {
     struct orch_error err = ORCH_ERROR_INIT;
     struct set *again = NULL;
+    char file[SET_FILE_NAME];
     int32_t rc = set_store(store->repo, set, &err);
     must(rc == ORCH_OK || rc == ORCH_E_INVALID); /* a start that is no time of this calendar */
     if (rc == ORCH_OK) {
-        must(set_load(store->repo, set->name, &again, &err) == ORCH_OK);
+        set_file_name(set, file);
+        must(set_load(store->repo, file, &again, &err) == ORCH_OK);
         check_same(set, again);
         set_free(again);
     }
@@ -102,11 +127,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct set *set = calloc(1, sizeof(*set));
     must(set != NULL);
     const char *name = json_string_value(json_object_get(json, "name"));
-    name = name == NULL ? "" : name;
-    int32_t rc = set_from_json(json, name, "file x", set, &err);
+    const char *id = json_string_value(json_object_get(json, "id"));
+    char file[SET_FILE_NAME];
+    (void)snprintf(file, sizeof(file), "sets/%s.%s", name == NULL ? "" : name,
+                   id == NULL ? "" : id);
+    int32_t rc = set_from_json(json, file, "file x", set, &err);
     must(rc == ORCH_OK || rc == ORCH_E_CORRUPT || rc == ORCH_E_VERSION);
     if (json_is_object(json)) {
-        load(store, json, name, rc == ORCH_OK);
+        load(store, json, file, rc == ORCH_OK ? set : NULL);
     }
     if (rc == ORCH_OK) {
         check_components(set);

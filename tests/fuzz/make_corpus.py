@@ -282,6 +282,19 @@ lease = {
     'boot_id': 'b', 'pid_namespace': 'n', 'started_ns': 1, 'ttl_ms': 1000, 'renewals': 1,
     'acknowledged': [ID]}
 put('lease', 'lease', json.dumps(lease))
+put('lease', 'obeys-none', json.dumps(dict(lease, acknowledged=[], ttl_ms=120000)))
+put('lease', 'gone', json.dumps(dict(lease, acknowledged=[ID[::-1]], pid=(1 << 22) + 1)))
+mark = {'document': 1, 'id': ID, 'lease': ID, 'packs': '01' * 16 + '02' * 16, 'parts': ID}
+put('mark', 'mark', json.dumps(mark))
+put('mark', 'empty', json.dumps(dict(mark, packs='', parts='')))
+put('mark', 'odd', json.dumps(dict(mark, packs='01' * 17)))
+put('lapsed', 'kept', json.dumps({'document': 1, 'lease': '0a' * 16, 'kept': 'ab' * 16 + ID}))
+put('lapsed', 'none', json.dumps({'document': 1, 'lease': '0a' * 16, 'kept': ''}))
+proof = {'document': 1, 'set': ID, 'good': True, 'level': 'data', 'own': False, 'at_ns': 5, 'run_id': ID,
+         'host': 'h'}
+put('proof', 'full', json.dumps(proof))
+put('proof', 'own', json.dumps(dict(proof, own=True, run_id='')))
+put('proof', 'bad', json.dumps(dict(proof, good=False, level='manifest')))
 RUN = '0102030405060708090a0b0c0d0e0f10'
 
 
