@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +11,9 @@
 
 #include "base/buffer.h"
 
-/* High bits of the hash hang on the last 64 bytes. 20 bits before CHUNK_NORMAL, 16 after it. */
-#define MASK_STRICT (UINT64_C(0xfffff) << 44)
-#define MASK_LOOSE (UINT64_C(0xffff) << 48)
+/* The hash hangs on the last 64 bytes. A cut falls where its upper 16 bits are zero: 64 KiB behind
+ * CHUNK_MIN on average. */
+#define CUT_BELOW (UINT64_C(1) << 48)
 
 struct chunk_cutter {
     const struct chunk_gear *gear;
@@ -113,33 +114,28 @@ static size_t step_fixed(struct chunk_cutter *c, size_t len, int *cut)
     return take;
 }
 
-/* The number of bytes up to and with the one after which the hash fits the mask; 0 for none. */
-static size_t scan(const uint64_t *table, const uint8_t *data, size_t len, uint64_t mask,
-                   uint64_t *hash)
+/*
+ * The number of bytes up to and with the one behind which a cut falls; 0 for none. Two bytes a
+ * step: what they add to the hash does not wait for it.
+ */
+static size_t scan(const uint64_t *table, const uint8_t *data, size_t len, uint64_t *hash)
 {
     uint64_t h = *hash;
     size_t i = 0;
     for (; i + 4 <= len; i += 4) {
-        h = (h << 1) + table[data[i]];
-        if (__builtin_expect((h & mask) == 0, 0)) {
-            return i + 1;
-        }
-        h = (h << 1) + table[data[i + 1]];
-        if (__builtin_expect((h & mask) == 0, 0)) {
-            return i + 2;
-        }
-        h = (h << 1) + table[data[i + 2]];
-        if (__builtin_expect((h & mask) == 0, 0)) {
-            return i + 3;
-        }
-        h = (h << 1) + table[data[i + 3]];
-        if (__builtin_expect((h & mask) == 0, 0)) {
-            return i + 4;
+        uint64_t first = (h << 1) + table[data[i]];
+        uint64_t second = (h << 2) + ((table[data[i]] << 1) + table[data[i + 1]]);
+        uint64_t third = (second << 1) + table[data[i + 2]];
+        h = (second << 2) + ((table[data[i + 2]] << 1) + table[data[i + 3]]);
+        bool cut =
+            (first < CUT_BELOW) | (second < CUT_BELOW) | (third < CUT_BELOW) | (h < CUT_BELOW);
+        if (__builtin_expect(cut, 0)) {
+            return i + (first < CUT_BELOW ? 1 : second < CUT_BELOW ? 2 : third < CUT_BELOW ? 3 : 4);
         }
     }
     for (; i < len; i++) {
         h = (h << 1) + table[data[i]];
-        if ((h & mask) == 0) {
+        if (h < CUT_BELOW) {
             return i + 1;
         }
     }
@@ -149,32 +145,15 @@ static size_t scan(const uint64_t *table, const uint8_t *data, size_t len, uint6
 
 static size_t step_content(struct chunk_cutter *c, const uint8_t *data, size_t len, int *cut)
 {
-    size_t done = 0;
-    if (c->len < CHUNK_MIN) {
-        done = CHUNK_MIN - c->len;
-        if (done >= len) {
-            return len;
-        }
+    size_t skip = c->len < CHUNK_MIN ? CHUNK_MIN - c->len : 0;
+    if (skip >= len) {
+        return len;
     }
-    static const struct {
-        size_t end;
-        uint64_t mask;
-    } phases[] = {{CHUNK_NORMAL, MASK_STRICT}, {CHUNK_MAX, MASK_LOOSE}};
-    for (size_t i = 0; i < 2 && done < len; i++) {
-        if (c->len + done >= phases[i].end) {
-            continue;
-        }
-        size_t most = phases[i].end - c->len - done;
-        size_t part = len - done < most ? len - done : most;
-        size_t at = scan(c->gear->table, data + done, part, phases[i].mask, &c->hash);
-        if (at > 0) {
-            *cut = 1;
-            return done + at;
-        }
-        done += part;
-    }
-    *cut = c->len + done == CHUNK_MAX;
-    return done;
+    size_t most = CHUNK_MAX - c->len - skip;
+    size_t part = len - skip < most ? len - skip : most;
+    size_t at = scan(c->gear->table, data + skip, part, &c->hash);
+    *cut = at > 0 || part == most;
+    return skip + (at > 0 ? at : part);
 }
 
 static int32_t emit(struct chunk_cutter *c, const uint8_t *data, size_t len, struct orch_error *err)

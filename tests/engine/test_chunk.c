@@ -89,6 +89,38 @@ START_TEST(same_cuts_whatever_the_pieces)
 }
 END_TEST
 
+/* As docs/repository-format.md states it, a byte at a time. */
+START_TEST(cuts_are_where_the_document_says)
+{
+    size_t len = 12345677;
+    uint8_t *data = malloc(len);
+    struct chunk_gear gear;
+    struct orch_error err = ORCH_ERROR_INIT;
+    et_ok(chunk_gear_init_key(&gear, key, &err), err);
+    et_random_fill(5, data, len);
+    memset(data + 3000000, 'x', 2500000); /* chunks that end at the greatest length */
+    struct cuts *cuts = malloc(sizeof(*cuts));
+    cut(cuts, data, len, 1 << 20, ORCH_PROFILE_CONTENT, 0, 0);
+    size_t count = 0;
+    for (size_t start = 0; start < len; count++) {
+        uint64_t hash = 0;
+        size_t at = start + 196608 < len ? start + 196608 : len;
+        bool end = false;
+        while (!end && at < len && at < start + 1048576) {
+            hash = 2 * hash + gear.table[data[at++]];
+            end = hash >> 48 == 0;
+        }
+        ck_assert_uint_lt(count, cuts->count);
+        ck_assert_uint_eq(cuts->lens[count], at - start);
+        start = at;
+    }
+    ck_assert_uint_eq(count, cuts->count);
+    buffer_free(&cuts->all);
+    free(cuts);
+    free(data);
+}
+END_TEST
+
 START_TEST(sizes_are_as_promised)
 {
     size_t len = 128u << 20;
@@ -202,17 +234,54 @@ START_TEST(ids_are_hmac_sha256)
 }
 END_TEST
 
+/* Lengths of every kind, in numbers that fill the lanes, leave some free, or are too few. */
+START_TEST(ids_of_many_are_those_of_each)
+{
+    static const size_t counts[] = {0, 1, 7, 8, 9, 15, 16, 17, 40, 255, 256, 257, 700};
+    static const size_t most[] = {1, 64, 200, 5000, 70000};
+    size_t len = 8u << 20;
+    uint8_t *data = malloc(len);
+    struct chunkid_job *jobs = calloc(700, sizeof(*jobs));
+    uint8_t(*ids)[32] = calloc(700, sizeof(*ids));
+    struct chunkid state;
+    et_random_fill(6, data, len);
+    chunkid_init_key(&state, key);
+    for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
+        for (size_t m = 0; m < sizeof(most) / sizeof(*most); m++) {
+            for (size_t i = 0; i < counts[c]; i++) {
+                jobs[i].len = (i * 7919 + c) % (most[m] + 1);
+                jobs[i].data = data + (i * 104729) % (len - most[m]);
+                jobs[i].id = ids[i];
+            }
+            chunkid_of_many(&state, jobs, counts[c]);
+            for (size_t i = 0; i < counts[c]; i++) {
+                uint8_t expected[32];
+                unsigned n = 32;
+                ck_assert_ptr_nonnull(
+                    HMAC(EVP_sha256(), key, sizeof(key), jobs[i].data, jobs[i].len, expected, &n));
+                ck_assert_mem_eq(ids[i], expected, 32);
+            }
+        }
+    }
+    free(data);
+    free(jobs);
+    free(ids);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("chunk");
     TCase *tests = tcase_create("chunk");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, same_cuts_whatever_the_pieces);
+    tcase_add_test(tests, cuts_are_where_the_document_says);
     tcase_add_test(tests, sizes_are_as_promised);
     tcase_add_test(tests, an_insertion_moves_few_cuts);
     tcase_add_test(tests, rows_are_never_split);
     tcase_add_test(tests, rows_stay_aligned_behind_a_hole);
     tcase_add_test(tests, ids_are_hmac_sha256);
+    tcase_add_test(tests, ids_of_many_are_those_of_each);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
