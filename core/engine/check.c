@@ -65,6 +65,11 @@ bool check_is_bad(struct check *check, const struct chunk_location *place)
     return bad;
 }
 
+bool check_is_let_go(struct check *check, const uint8_t pack[PACK_ID_BYTES])
+{
+    return index_pack_find(check->index, pack) == SIZE_MAX || byteset_has(check->condemned, pack);
+}
+
 /* ---- documents ----------------------------------------------------------------------------- */
 
 static void damaged_file(void *ctx, const char *name, const struct orch_error *why)
@@ -81,7 +86,7 @@ static int32_t each_part(void *ctx, const char *name, const struct storage_stat 
     (void)stat;
     (void)err;
     int32_t rc = part_load(check->repo, strrchr(name, '/') + 1, &part, &why);
-    if (rc != ORCH_OK) {
+    if (rc != ORCH_OK && rc != ORCH_E_NOT_FOUND) { /* a prune may have removed it */
         check_report(check, name, NULL, NULL, NULL, "%s", why.message);
     }
     part_free(part);
@@ -118,7 +123,7 @@ static int32_t check_documents(struct check *check, struct orch_error *err)
     struct storage *storage = repo_storage(check->repo);
     rc = storage_list(storage, "parts", each_part, check, err);
     if (rc == ORCH_OK && check->options->level == CHECK_DATA) {
-        static const char *const folders[] = {"runs", "leases", "marks", "lapsed", "proofs"};
+        static const char *const folders[] = {"runs", "leases", "lapsed", "proofs"};
         for (size_t i = 0; rc == ORCH_OK && i < sizeof(folders) / sizeof(folders[0]); i++) {
             rc = storage_list(storage, folders[i], each_control, check, err);
         }
@@ -207,7 +212,9 @@ static int32_t compare_packs(struct check *check, struct orch_error *err)
                 ? NULL
                 : bsearch(&key, check->packs, check->pack_count, sizeof(key), by_id);
         if (found == NULL) {
-            check_report(check, name, NULL, NULL, NULL, "the pack is missing");
+            if (!check_is_let_go(check, pack.id)) {
+                check_report(check, name, NULL, NULL, NULL, "the pack is missing");
+            }
             int32_t rc = check_mark_bad(check, pack.id, CHECK_WHOLE_PACK, err);
             if (rc != ORCH_OK) {
                 return rc;
@@ -266,6 +273,9 @@ static int32_t check_content(struct check *check, struct orch_error *err)
                                     .ctx = check};
     int32_t rc = index_open(check->repo, &options, &check->index, err);
     if (rc == ORCH_OK) {
+        rc = mark_list_shun(&check->marks, check->index, err);
+    }
+    if (rc == ORCH_OK) {
         rc = byteset_new(PLACE_BYTES, &check->bad, err);
     }
     if (rc == ORCH_OK) {
@@ -294,8 +304,34 @@ static void check_clear(struct check *check)
     index_close(check->index);
     byteset_free(check->bad);
     free(check->packs);
+    mark_list_clear(&check->marks);
+    byteset_free(check->condemned);
     set_list_free(&check->sets);
     (void)pthread_mutex_destroy(&check->lock);
+}
+
+/* A damaged mark is a finding, and condemns nothing. */
+static int32_t read_marks(struct check *check, struct orch_error *err)
+{
+    struct orch_error why = ORCH_ERROR_INIT;
+    int32_t rc = mark_list_load(check->repo, &check->marks, &why);
+    if (rc == ORCH_E_CORRUPT || rc == ORCH_E_VERSION) {
+        check_report(check, "marks", NULL, NULL, NULL, "%s", why.message);
+        mark_list_clear(&check->marks);
+        rc = ORCH_OK;
+    }
+    if (rc != ORCH_OK) {
+        *err = why;
+        return rc;
+    }
+    rc = byteset_new(PACK_ID_BYTES, &check->condemned, err);
+    for (size_t i = 0; i < check->marks.count; i++) {
+        const struct mark *mark = &check->marks.marks[i];
+        for (size_t k = 0; rc == ORCH_OK && k < mark->pack_count; k++) {
+            rc = byteset_add(check->condemned, mark->packs[k], err);
+        }
+    }
+    return rc;
 }
 
 int32_t check_repository(struct repo *repo, const struct check_options *options,
@@ -304,7 +340,10 @@ int32_t check_repository(struct repo *repo, const struct check_options *options,
     struct check check = {.repo = repo, .options = options, .result = result};
     memset(result, 0, sizeof(*result));
     (void)pthread_mutex_init(&check.lock, NULL);
-    int32_t rc = check_documents(&check, err);
+    int32_t rc = read_marks(&check, err);
+    if (rc == ORCH_OK) {
+        rc = check_documents(&check, err);
+    }
     if (rc == ORCH_OK) {
         rc = check_set_ids(&check, err);
     }

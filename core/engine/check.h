@@ -43,7 +43,9 @@ struct check_result {
     uint64_t findings;
 };
 
-/* ORCH_OK when the check could be made, whatever it found; look at result->findings. */
+/* Reads the marks first, then the sets, then the index (docs/prune-protocol.md): a pack that is
+ * condemned may go meanwhile, and is no finding then, unless a set needs it.
+ * ORCH_OK when the check could be made, whatever it found; look at result->findings. */
 int32_t check_repository(struct repo *repo, const struct check_options *options,
                          struct check_result *result, struct orch_error *err) ORCH_CHECKED;
 

@@ -16,6 +16,7 @@
 
 #include "engine/byteset.h"
 #include "engine/check.h"
+#include "engine/mark.h"
 #include "engine/pack.h"
 
 struct check_pack {
@@ -38,6 +39,8 @@ struct check {
     size_t pack_count, pack_capacity;
     uint64_t total_bytes, done_bytes;
 
+    struct mark_list marks;
+    struct byteset *condemned; /* the packs of all marks */
     struct set_list sets;
 };
 
@@ -53,6 +56,9 @@ bool check_wants_set(const struct check *check, const struct set *set);
 int32_t check_mark_bad(struct check *check, const uint8_t pack[PACK_ID_BYTES], uint32_t frame,
                        struct orch_error *err) ORCH_CHECKED;
 bool check_is_bad(struct check *check, const struct chunk_location *place);
+
+/* Nobody would miss the pack: no segment names it, or it is condemned. */
+bool check_is_let_go(struct check *check, const uint8_t pack[PACK_ID_BYTES]);
 
 /* Looks at all wanted packs: footers, and with `data` every byte. */
 int32_t checkpacks_run(struct check *check, bool data, struct orch_error *err) ORCH_CHECKED;

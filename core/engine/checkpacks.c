@@ -74,6 +74,16 @@ static int32_t check_ids(struct worker *worker, const struct pack_table *table,
     return ORCH_OK;
 }
 
+/* A prune has deleted the pack since it was listed, as it may: that is no damage. */
+static bool has_gone(struct worker *worker, const char *name, const uint8_t pack[PACK_ID_BYTES])
+{
+    struct storage_stat stat;
+    struct orch_error ignored = ORCH_ERROR_INIT;
+    return check_is_let_go(worker->check, pack) &&
+           storage_stat(repo_storage(worker->check->repo), name, &stat, &ignored) ==
+               ORCH_E_NOT_FOUND;
+}
+
 /* Reads one frame. `table` and `frame` may be NULL: then only the seal is checked. */
 static int32_t check_frame(struct worker *worker, const char *name,
                            const struct chunk_location *place, const struct pack_table *table,
@@ -96,8 +106,10 @@ static int32_t check_frame(struct worker *worker, const char *name,
     if (rc == ORCH_OK) {
         return ORCH_OK;
     }
-    check_report(worker->check, name, NULL, NULL, NULL, "frame %u: %s", place->frame_number,
-                 why.message);
+    if (!has_gone(worker, name, place->pack)) {
+        check_report(worker->check, name, NULL, NULL, NULL, "frame %u: %s", place->frame_number,
+                     why.message);
+    }
     return check_mark_bad(worker->check, place->pack, place->frame_number, err);
 }
 
@@ -174,12 +186,17 @@ static int32_t check_pack(struct worker *worker, const struct check_pack *pack,
     worker->packs++;
     int32_t rc = packreader_key(worker->reader, pack->id, &key, &why);
     if (rc != ORCH_OK) {
-        check_report(worker->check, name, NULL, NULL, NULL, "%s", why.message);
+        if (!has_gone(worker, name, pack->id)) {
+            check_report(worker->check, name, NULL, NULL, NULL, "%s", why.message);
+        }
         return check_mark_bad(worker->check, pack->id, CHECK_WHOLE_PACK, err);
     }
     rc = packreader_table(worker->reader, pack->id, pack->size_bytes, &table, &why);
     if (rc != ORCH_OK) {
         pack_table_clear(&table);
+        if (has_gone(worker, name, pack->id)) {
+            return check_mark_bad(worker->check, pack->id, CHECK_WHOLE_PACK, err);
+        }
         check_report(worker->check, name, NULL, NULL, NULL, "%s", why.message);
         return worker->data ? check_by_index(worker, name, pack->id, err) : ORCH_OK;
     }

@@ -64,7 +64,7 @@ static int32_t prove(struct backup *b, enum check_level level, const char *const
         .set_ids = sets,
         .packs = packs,
         .jobs = context_jobs(b->ctx),
-        .cache_dir = b->ctx->config->cache_dir,
+        .cache_dir = context_cache_dir(b->ctx),
         .finding = read_finding,
         .ctx = &back,
     };

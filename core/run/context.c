@@ -280,7 +280,7 @@ static void index_damaged(void *ctx, const char *name, const struct orch_error *
 }
 
 /* A cache that cannot be had costs time, no more. */
-static const char *cache_dir(const struct run_context *ctx)
+const char *context_cache_dir(const struct run_context *ctx)
 {
     struct orch_error why = ORCH_ERROR_INIT;
     if (file_make_dirs(ctx->config->cache_dir, 0700, &why) == ORCH_OK) {
@@ -306,19 +306,34 @@ static int32_t acknowledge(struct lease *lease, const struct mark_list *marks,
     return lease_acknowledge(lease, ids, err);
 }
 
+int32_t context_obey_marks(const struct run_context *ctx, struct lease *lease, bool writing,
+                           struct mark_list *marks, struct orch_error *err)
+{
+    struct orch_error why = ORCH_ERROR_INIT;
+    int32_t rc = mark_list_load(ctx->repo, marks, &why);
+    if (!writing && (rc == ORCH_E_CORRUPT || rc == ORCH_E_VERSION)) {
+        mark_list_clear(marks);
+        report_text(ctx->report, REPORT_WARNING, NULL, "%s; run \"orchestrate verify\"",
+                    why.message);
+        return ORCH_OK;
+    }
+    if (rc != ORCH_OK) {
+        *err = why;
+        return rc;
+    }
+    return lease != NULL && marks->count > 0 ? acknowledge(lease, marks, err) : ORCH_OK;
+}
+
 int32_t context_open_index(const struct run_context *ctx, struct lease *lease, bool writing,
                            struct index **out, struct orch_error *err)
 {
-    struct index_options options = {.cache_dir = cache_dir(ctx),
+    struct index_options options = {.cache_dir = context_cache_dir(ctx),
                                     .check_packs = writing,
                                     .damaged = index_damaged,
                                     .ctx = (void *)(uintptr_t)ctx};
     struct mark_list marks = {0};
     struct index *index = NULL;
-    int32_t rc = mark_list_load(ctx->repo, &marks, err);
-    if (rc == ORCH_OK && lease != NULL && marks.count > 0) {
-        rc = acknowledge(lease, &marks, err);
-    }
+    int32_t rc = context_obey_marks(ctx, lease, writing, &marks, err);
     if (rc == ORCH_OK) {
         rc = index_open(ctx->repo, &options, &index, err);
     }

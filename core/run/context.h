@@ -9,6 +9,7 @@
 
 #include "engine/index.h"
 #include "engine/lease.h"
+#include "engine/mark.h"
 #include "engine/repo.h"
 #include "plan/config.h"
 #include "plugin/worker.h"
@@ -35,6 +36,9 @@ int32_t context_create_repository(struct run_context *ctx, const char *name,
                                   struct orch_error *err) ORCH_CHECKED;
 void context_close_repository(struct run_context *ctx);
 
+/* Where caches lie, made when missing; NULL when it cannot be had, which is told. */
+const char *context_cache_dir(const struct run_context *ctx);
+
 /* How many threads compress, fetch or read; 0: one per core. Needs ctx->repository. */
 uint32_t context_jobs(const struct run_context *ctx);
 
@@ -43,6 +47,12 @@ uint32_t context_jobs(const struct run_context *ctx);
 int32_t context_open_worker(const struct run_context *ctx, const struct config_component *component,
                             int64_t rate_limit, struct worker **out,
                             struct orch_error *err) ORCH_CHECKED;
+
+/* Reads the marks, and says in the lease (NULL: there is none) that they are obeyed from here on.
+ * One that is damaged fails a writer; who only reads is warned, and none is obeyed then.
+ * Clear `marks` in every case. */
+int32_t context_obey_marks(const struct run_context *ctx, struct lease *lease, bool writing,
+                           struct mark_list *marks, struct orch_error *err) ORCH_CHECKED;
 
 /*
  * The index, opened in the order of docs/prune-protocol.md: the lease is there, then the marks are

@@ -229,12 +229,6 @@ static void apply_keep_rules(const struct retention_policy *p, const struct grou
 {
     const int64_t places[PERIODS] = {p->keep_hourly, p->keep_daily, p->keep_weekly, p->keep_monthly,
                                      p->keep_yearly};
-    if (!has_keep_rule(p)) {
-        for (size_t i = 0; i < g->count; i++) {
-            hold(&g->items[i], "within the limits");
-        }
-        return;
-    }
     if (p->keep_last > 0) {
         keep_last(g, p->keep_last);
     }
@@ -344,6 +338,9 @@ static void decide_group(const struct retention_policy *p, const struct group *g
 {
     apply_keep_rules(p, g);
     protect(g);
+    for (size_t i = 0; !has_keep_rule(p) && i < g->count; i++) {
+        hold(&g->items[i], "within the limits");
+    }
     if (p->max_age_ms > 0) {
         limit_age(g, p->max_age_ms, now_ns);
     }

@@ -170,10 +170,15 @@ static int32_t verify(struct verify *v, const char *set, enum check_level level,
 {
     char run_id[ID_TEXT];
     struct lease *lease = NULL;
+    struct mark_list marks = {0};
     int32_t rc = id_new(run_id, err);
     if (rc == ORCH_OK) {
         rc = reading_lease(v->ctx, run_id, "verify", &lease, err);
     }
+    if (rc == ORCH_OK) {
+        rc = context_obey_marks(v->ctx, lease, false, &marks, err);
+    }
+    mark_list_clear(&marks);
     if (rc == ORCH_OK) {
         rc = resolve(v, set, err);
     }
@@ -182,7 +187,7 @@ static int32_t verify(struct verify *v, const char *set, enum check_level level,
         struct check_options options = {.level = level,
                                         .set_ids = v->asked == NULL ? NULL : ids,
                                         .jobs = context_jobs(v->ctx),
-                                        .cache_dir = v->ctx->config->cache_dir,
+                                        .cache_dir = context_cache_dir(v->ctx),
                                         .finding = on_finding,
                                         .progress = on_progress,
                                         .ctx = v};

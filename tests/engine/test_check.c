@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "engine/check.h"
+#include "engine/mark.h"
+#include "engine/pack.h"
 #include "engine/runlog.h"
 #include "enginetest.h"
 
@@ -377,6 +379,50 @@ START_TEST(missing_and_short_packs)
 }
 END_TEST
 
+/* Packs that are condemned may go while a check looks on: no finding, but where a set needs them.
+ */
+START_TEST(condemned_packs_may_go)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct found *found = malloc(sizeof(*found));
+    struct files *files = calloc(1, sizeof(*files));
+    struct files *sets = calloc(1, sizeof(*sets));
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct mark mark = {.lease = "00112233445566778899aabbccddeeff"};
+    world_make(w, true);
+    list(w, "packs", files);
+    mark.packs = calloc(files->count, sizeof(*mark.packs));
+    for (size_t i = 0; i < files->count; i++) {
+        et_ok(pack_name_id(files->names[i], mark.packs[i]), err);
+    }
+    mark.pack_count = files->count;
+    et_ok(mark_store(w->r.repo, &mark, &err), err);
+    run(w, CHECK_DATA, NULL, NULL, found);
+    ck_assert_msg(found->count == 0, "%s", found->text);
+    for (size_t i = 0; i < files->count; i++) {
+        et_ok(storage_remove(w->r.storage, files->names[i], &err), err);
+    }
+    run(w, CHECK_DATA, NULL, NULL, found);
+    ck_assert_msg(strstr(found->text, "the pack is missing") == NULL, "%s", found->text);
+    ck_assert_uint_gt(found->with_component, 0);
+    list(w, "sets", sets);
+    for (size_t i = 0; i < sets->count; i++) {
+        et_ok(storage_remove(w->r.storage, sets->names[i], &err), err);
+    }
+    run(w, CHECK_DATA, NULL, NULL, found);
+    ck_assert_msg(found->count == 0, "%s", found->text);
+    et_ok(mark_remove(w->r.repo, mark.id, &err), err);
+    run(w, CHECK_INDEX, NULL, NULL, found);
+    ck_assert_msg(strstr(found->text, "the pack is missing") != NULL, "%s", found->text);
+    mark_clear(&mark);
+    free(files);
+    free(sets);
+    world_free(w);
+    free(w);
+    free(found);
+}
+END_TEST
+
 #ifdef ORCHESTRATE_TEST_HOOKS
 /* How often this process has come to a point, by its trace. */
 static int reached(const char *trace, const char *point)
@@ -470,6 +516,7 @@ int main(void)
     tcase_add_test(tests, the_hurt_are_named);
     tcase_add_test(tests, a_damaged_segment_hurts_its_objects);
     tcase_add_test(tests, missing_and_short_packs);
+    tcase_add_test(tests, condemned_packs_may_go);
 #ifdef ORCHESTRATE_TEST_HOOKS
     tcase_add_loop_test(tests, killed_at_every_point, 0, 8);
 #endif
