@@ -14,12 +14,19 @@ struct repack_result {
 
 /*
  * Copies from the packs `numbers` of the index what `usage` needs there; each chunk's id is checked
- * on the way. `stop` (NULL allowed) is asked between frames; ORCH_E_CANCELLED then. When it
- * returns, packs and segments are durable and the index knows them.
+ * on the way. A pack of which something cannot be read is logged and passed over. copied[i] (one
+ * for each pack; NULL allowed): everything needed of it was copied. `stop` (NULL allowed) is asked
+ * between frames; ORCH_E_CANCELLED then. When it returns, packs and segments are durable and the
+ * index knows them.
  */
 int32_t repack_run(struct repo *repo, struct index *index, const struct usage *usage,
                    const size_t *numbers, size_t count, const struct writer_options *options,
-                   bool (*stop)(void *ctx), void *ctx, struct repack_result *result,
+                   bool (*stop)(void *ctx), void *ctx, bool *copied, struct repack_result *result,
                    struct orch_error *err) ORCH_CHECKED;
+
+/* Once these packs are shunned: *good tells whether everything needed of pack `number` is found in
+ * a pack that is not. Trust, but look, before something is deleted. */
+int32_t repack_verify(struct repo *repo, struct index *index, const struct usage *usage,
+                      size_t number, bool *good, struct orch_error *err) ORCH_CHECKED;
 
 #endif

@@ -34,6 +34,9 @@ struct usage {
     size_t pack_capacity;
     uint64_t chunks; /* places that are needed */
     uint64_t references;
+    uint8_t (*poor)[CHUNK_ID_BYTES]; /* that no good pack holds */
+    size_t poor_count, poor_capacity;
+    bool refreshed;        /* for the set at hand */
     char (*sets)[ID_TEXT]; /* that were added; sorted */
     size_t set_count, set_capacity;
     struct pending *pending;
@@ -109,10 +112,35 @@ static int32_t count_in_pack(struct usage *usage, const struct chunk_location *p
     return ORCH_OK;
 }
 
+static int32_t note_poor(struct usage *usage, const uint8_t id[CHUNK_ID_BYTES],
+                         struct orch_error *err)
+{
+    if (usage->poor_count == usage->poor_capacity) {
+        size_t capacity = usage->poor_capacity * 2 + 64;
+        void *poor = reallocarray(usage->poor, capacity, CHUNK_ID_BYTES);
+        if (poor == NULL) {
+            return no_memory(err);
+        }
+        usage->poor = poor;
+        usage->poor_capacity = capacity;
+    }
+    memcpy(usage->poor[usage->poor_count++], id, CHUNK_ID_BYTES);
+    return ORCH_OK;
+}
+
 int32_t usage_need(struct usage *usage, const uint8_t id[CHUNK_ID_BYTES],
                    struct chunk_location *place, struct orch_error *err)
 {
     int32_t rc = index_find(usage->index, id, place);
+    if (rc == ORCH_E_NOT_FOUND && !usage->refreshed) {
+        /* The segments were listed before the set was complete, or while they were rewritten. */
+        usage->refreshed = true;
+        rc = index_refresh(usage->index, err);
+        if (rc != ORCH_OK) {
+            return rc;
+        }
+        rc = index_find(usage->index, id, place);
+    }
     if (rc == ORCH_E_NOT_FOUND) {
         char text[17];
         hex_encode(id, 8, text);
@@ -123,7 +151,13 @@ int32_t usage_need(struct usage *usage, const uint8_t id[CHUNK_ID_BYTES],
     }
     bool was = false;
     rc = bits_set(&usage->needed, place->number, &was, err);
-    return rc == ORCH_OK && !was ? count_in_pack(usage, place, err) : rc;
+    if (rc != ORCH_OK || was) {
+        return rc;
+    }
+    rc = count_in_pack(usage, place, err);
+    return rc == ORCH_OK && index_shunned(usage->index, place->pack_number)
+               ? note_poor(usage, id, err)
+               : rc;
 }
 
 static int compare_pending(const void *a, const void *b)
@@ -202,6 +236,7 @@ void usage_free(struct usage *usage)
         free(usage->walked[i].words);
     }
     free(usage->packs);
+    free(usage->poor);
     free(usage->sets);
     free(usage->pending);
     free(usage);
@@ -267,6 +302,7 @@ int32_t usage_add_set(struct usage *usage, const struct set *set,
     (void)set_position(usage, set->id, &there);
     usage->progress = progress;
     usage->ctx = ctx;
+    usage->refreshed = false;
     for (size_t i = 0; !there && i < set->component_count; i++) {
         const struct set_component *component = &set->components[i];
         int32_t rc = component->good ? add_component(usage, component, err) : ORCH_OK;
@@ -286,6 +322,12 @@ struct usage_pack usage_of_pack(const struct usage *usage, size_t pack_number)
 {
     static const struct usage_pack none;
     return pack_number < usage->pack_capacity ? usage->packs[pack_number] : none;
+}
+
+const uint8_t (*usage_poor(const struct usage *usage, size_t *count))[CHUNK_ID_BYTES]
+{
+    *count = usage->poor_count;
+    return (const uint8_t(*)[CHUNK_ID_BYTES])usage->poor;
 }
 
 uint64_t usage_chunks(const struct usage *usage)

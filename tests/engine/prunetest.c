@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "engine/check.h"
+#include "engine/mark.h"
 
 #define ROW_BYTES 8192u
 
@@ -79,21 +81,24 @@ void pt_feed(struct part_writer *part, void *ctx)
     }
 }
 
-void pt_set(struct repo *repo, struct pt_source *source, const char *lease, uint64_t pack_bytes,
-            char id[ID_TEXT])
+static void store_part(struct repo *repo, struct part *part)
 {
     struct orch_error err = ORCH_ERROR_INIT;
-    struct writer_options options = {.codec = CODEC_ZSTD, .jobs = 1, .pack_bytes = pack_bytes};
-    struct part part;
-    et_backup(repo, &options, NULL, pt_feed, source, &part);
-    strcpy(part.plugin, "test");
-    strcpy(part.plugin_version, "1");
-    strcpy(part.type, "full");
-    part.facts_json = strdup("{}");
-    et_ok(part_store(repo, &part, &err), err);
+    strcpy(part->component, "test");
+    strcpy(part->plugin, "test");
+    strcpy(part->plugin_version, "1");
+    strcpy(part->type, "full");
+    part->facts_json = strdup("{}");
+    et_ok(part_store(repo, part, &err), err);
+}
+
+static void store_set(struct repo *repo, const struct part *part, const char *lease,
+                      char id[ID_TEXT])
+{
+    struct orch_error err = ORCH_ERROR_INIT;
     static char *none[1] = {NULL};
     struct set_component component = {.name = "test", .plugin = "test", .good = true};
-    strcpy(component.part, part.id);
+    strcpy(component.part, part->id);
     component.depends_on = none;
     struct set set = {.state = SET_COMPLETED, .started_ns = clock_wall_ns()};
     strcpy(set.type, "full");
@@ -106,7 +111,113 @@ void pt_set(struct repo *repo, struct pt_source *source, const char *lease, uint
     set.component_count = 1;
     et_ok(set_store(repo, &set, &err), err);
     strcpy(id, set.id);
+}
+
+void pt_set(struct repo *repo, struct pt_source *source, const char *lease, uint64_t pack_bytes,
+            char id[ID_TEXT])
+{
+    struct writer_options options = {.codec = CODEC_ZSTD, .jobs = 1, .pack_bytes = pack_bytes};
+    struct part part;
+    et_backup(repo, &options, NULL, pt_feed, source, &part);
+    store_part(repo, &part);
+    store_set(repo, &part, lease, id);
     part_clear(&part);
+}
+
+/* ---- a backup step by step ------------------------------------------------------------------- */
+
+void pt_backup_begin(struct repo *repo, struct pt_backup *backup)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct index_options options = {.check_packs = true};
+    struct mark_list marks;
+    char run_id[ID_TEXT];
+    memset(backup, 0, sizeof(*backup));
+    backup->repo = repo;
+    et_ok(id_new(run_id, &err), err);
+    et_ok(lease_take(repo, run_id, "backup", &backup->lease, &err), err);
+    et_ok(mark_list_load(repo, &marks, &err), err);
+    const char **ids = calloc(marks.count + 1, sizeof(*ids));
+    for (size_t i = 0; ids != NULL && i < marks.count; i++) {
+        ids[i] = marks.marks[i].id;
+    }
+    et_ok(lease_acknowledge(backup->lease, ids, &err), err);
+    et_ok(index_open(repo, &options, &backup->index, &err), err);
+    et_ok(mark_list_shun(&marks, backup->index, &err), err);
+    free((void *)ids);
+    mark_list_clear(&marks);
+}
+
+void pt_backup_store(struct pt_backup *backup, struct pt_source *source, uint64_t pack_bytes)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct writer_options options = {.codec = CODEC_ZSTD, .jobs = 1, .pack_bytes = pack_bytes};
+    struct writer *writer = NULL;
+    struct part_writer *part = NULL;
+    struct orch_event end = et_event(ORCH_EVENT_END);
+    et_ok(writer_open(backup->repo, backup->index, &options, &writer, &err), err);
+    et_ok(part_writer_open(writer, NULL, &part, &err), err);
+    pt_feed(part, source);
+    et_ok(part_writer_put(part, &end, &err), err);
+    et_ok(part_writer_finish(part, &backup->part.content, &backup->part.stats, &err), err);
+    part_writer_close(part);
+    et_ok(writer_finish(writer, &err), err);
+    writer_close(writer);
+    store_part(backup->repo, &backup->part);
+    et_ok(storage_barrier(repo_storage(backup->repo), &err), err);
+}
+
+void pt_backup_seal(struct pt_backup *backup)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    et_ok(lease_check(backup->lease, &err), err);
+    store_set(backup->repo, &backup->part, lease_id(backup->lease), backup->set);
+    et_ok(lease_check(backup->lease, &err), err);
+}
+
+void pt_backup_end(struct pt_backup *backup)
+{
+    lease_end(backup->lease);
+    index_close(backup->index);
+    part_clear(&backup->part);
+}
+
+/* ---- stores ---------------------------------------------------------------------------------- */
+
+const char *pt_folder(void)
+{
+    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+void pt_open(const char *dir, struct et_repo *r)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct repo_unlock unlock = et_unlock(true);
+    struct et_repo opened = {.storage = NULL};
+    ck_assert_uint_lt(strlen(dir), sizeof(opened.dir));
+    strcpy(opened.dir, dir);
+    *r = opened;
+    et_ok(storage_open(r->dir, false, &r->storage, &err), err);
+    et_ok(repo_open(r->storage, &unlock, NULL, &r->repo, &err), err);
+}
+
+void pt_close(struct et_repo *r)
+{
+    repo_close(r->repo);
+    storage_close(r->storage);
+}
+
+void pt_clone(const char *dir, struct et_repo *r)
+{
+    char command[200];
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s/orch-prune-XXXXXX", pt_folder());
+    if (mkdtemp(path) == NULL) {
+        ck_abort_msg("cannot make a folder below %s", pt_folder());
+    }
+    (void)snprintf(command, sizeof(command), "cp -a '%s/.' '%s'", dir, path);
+    ck_assert_int_eq(system(command), 0);
+    pt_open(path, r);
 }
 
 struct set *pt_find(struct set_list *list, const char *id)

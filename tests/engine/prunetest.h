@@ -2,6 +2,7 @@
 #ifndef TESTS_ENGINE_PRUNETEST_H
 #define TESTS_ENGINE_PRUNETEST_H
 
+#include "engine/lease.h"
 #include "enginetest.h"
 
 #define PT_OBJECTS_MAX 64
@@ -24,6 +25,30 @@ void pt_set(struct repo *repo, struct pt_source *source, const char *lease, uint
             char id[ID_TEXT]);
 /* The set with that id; it belongs to the list. */
 struct set *pt_find(struct set_list *list, const char *id);
+
+/* A backup step by step, as a writer of docs/prune-protocol.md takes them. */
+struct pt_backup {
+    struct repo *repo;
+    struct lease *lease;
+    struct index *index;
+    struct part part;
+    char set[ID_TEXT];
+};
+/* Lease, marks, index. */
+void pt_backup_begin(struct repo *repo, struct pt_backup *backup);
+/* Content and part. */
+void pt_backup_store(struct pt_backup *backup, struct pt_source *source, uint64_t pack_bytes);
+/* The manifest. */
+void pt_backup_seal(struct pt_backup *backup);
+void pt_backup_end(struct pt_backup *backup);
+
+/* Folders of tests: in memory where that can be had, since everything is synced again and again. */
+const char *pt_folder(void);
+/* Opens a store; pt_close() leaves its files. */
+void pt_open(const char *dir, struct et_repo *r);
+void pt_close(struct et_repo *r);
+/* A copy of all files, opened. Removed by et_repo_remove(). */
+void pt_clone(const char *dir, struct et_repo *r);
 
 /* A second store with the same keys and nothing in it but the repository's config. */
 void pt_twin(const struct et_repo *original, struct et_repo *twin);
