@@ -27,9 +27,6 @@
 #include "engine/indexview.h"
 #include "engine/segment.h"
 
-/* Numbers come from a file: one beyond all sense must not take all memory. */
-#define PACKS_MAX (64u << 20)
-
 struct index {
     pthread_rwlock_t lock; /* over view, overlay, shunned, moves */
     struct indexview view;
@@ -95,9 +92,6 @@ void index_close(struct index *index)
 static int32_t show(struct index *index, uint32_t number, const struct cache_pack *pack,
                     struct cache_frame *frames, struct orch_error *err)
 {
-    if (number >= PACKS_MAX) {
-        return orch_fail(err, ORCH_E_CORRUPT, "the index cache is damaged");
-    }
     int32_t rc = indexview_add(&index->view, number, pack, frames, err);
     if (rc == ORCH_OK && byteset_has(index->shunned, pack->id)) {
         index->view.packs[number].flags |= VIEW_SHUNNED;
@@ -208,7 +202,7 @@ static int32_t compare_packs(struct index *index, struct orch_error *err)
 }
 
 /* The caller holds `writing`. *trouble: another cache might do. */
-static int32_t bring_in_step(struct index *index, bool keep, bool *trouble, struct orch_error *err)
+static int32_t try_in_step(struct index *index, bool keep, bool *trouble, struct orch_error *err)
 {
     struct indexsync sync = {.repo = index->repo,
                              .options = &index->options,
@@ -232,10 +226,21 @@ static int32_t bring_in_step(struct index *index, bool keep, bool *trouble, stru
     }
     (void)pthread_rwlock_wrlock(&index->lock);
     rc = update_view(index, err);
+    *trouble = rc != ORCH_OK && rc != ORCH_E_NOMEM;
     if (rc == ORCH_OK && index->options.check_packs) {
         rc = compare_packs(index, err);
     }
     (void)pthread_rwlock_unlock(&index->lock);
+    return rc;
+}
+
+/* The same; a cache that was found to be damaged is not used again. */
+static int32_t bring_in_step(struct index *index, bool keep, bool *trouble, struct orch_error *err)
+{
+    int32_t rc = try_in_step(index, keep, trouble, err);
+    if (rc == ORCH_E_CORRUPT && *trouble && index->cache != NULL) {
+        indexcache_damaged(index->cache);
+    }
     return rc;
 }
 
@@ -264,6 +269,15 @@ static int32_t open_in(struct index *index, const char *cache_dir, bool *trouble
     return rc == ORCH_OK ? bring_in_step(index, false, trouble, err) : rc;
 }
 
+static void leave_cache(struct index *index)
+{
+    indexcache_close(index->cache);
+    indexfolder_close(index->folder);
+    indexview_clear(&index->view);
+    index->cache = NULL;
+    index->folder = NULL;
+}
+
 int32_t index_open(struct repo *repo, const struct index_options *options, struct index **out,
                    struct orch_error *err)
 {
@@ -280,14 +294,14 @@ int32_t index_open(struct repo *repo, const struct index_options *options, struc
     const char *cache_dir = index->options.cache_dir;
     index->options.cache_dir = NULL; /* the caller's; not needed later */
     rc = open_in(index, cache_dir, &trouble, err);
+    if (rc == ORCH_E_CORRUPT && trouble) { /* it was the cache: another one is made in its place */
+        leave_cache(index);
+        rc = open_in(index, cache_dir, &trouble, err);
+    }
     if (rc != ORCH_OK && trouble && cache_dir != NULL) {
         log_warning("index", "%s; a temporary index cache is used, which takes longer",
                     err->message);
-        indexcache_close(index->cache);
-        indexfolder_close(index->folder);
-        indexview_clear(&index->view);
-        index->cache = NULL;
-        index->folder = NULL;
+        leave_cache(index);
         rc = open_in(index, NULL, &trouble, err);
     }
     if (rc != ORCH_OK) {
@@ -328,6 +342,32 @@ static void fill_frame(const struct view_pack *pack, size_t pack_number, uint32_
     out->pack_number = pack_number;
 }
 
+/* A frame of the pack, as its length goes. */
+static bool frame_fits(const struct view_pack *pack, const struct cache_frame *frame)
+{
+    return frame->sealed_len <= pack->pack.size_bytes &&
+           frame->offset <= pack->pack.size_bytes - frame->sealed_len;
+}
+
+/* Finds the chunk in the cache. What cannot be is damage, and counts as absent. */
+static bool find_cached(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
+                        struct cache_place *place, struct cache_frame *frame, bool *good)
+{
+    *good = false;
+    if (index->cache == NULL ||
+        indexcache_find(index->cache, id, judge, &index->view, place, frame, good) != ORCH_OK) {
+        return false;
+    }
+    const struct view_pack *pack = indexview_at(&index->view, place->pack);
+    if (place->number < pack->pack.chunk_count && place->offset <= frame->plain_len &&
+        place->len <= frame->plain_len - place->offset && frame_fits(pack, frame)) {
+        return true;
+    }
+    indexcache_damaged(index->cache);
+    *good = false;
+    return false;
+}
+
 /* The best place; the caller holds `lock`. */
 static enum cache_verdict find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
                                struct chunk_location *out)
@@ -335,8 +375,7 @@ static enum cache_verdict find(struct index *index, const uint8_t id[CHUNK_ID_BY
     struct cache_place place;
     struct cache_frame frame;
     bool good = false;
-    bool found = index->cache != NULL && indexcache_find(index->cache, id, judge, &index->view,
-                                                         &place, &frame, &good) == ORCH_OK;
+    bool found = find_cached(index, id, &place, &frame, &good);
     if (!good) {
         const struct overlay_place *own = indexoverlay_find(index->overlay, id);
         const struct view_pack *pack = own == NULL || own->pack == OVERLAY_CLAIMED
@@ -445,6 +484,10 @@ static int32_t number_pack(struct index *index, const struct pack_table *table, 
         if (rc == ORCH_OK) {
             rc = indexcache_reserve(index->cache, table, number, first_place, &why);
             indexfolder_unlock(index->folder);
+        }
+        if (rc == ORCH_OK && indexview_at(&index->view, *number) != NULL) {
+            rc = orch_fail(&why, ORCH_E_CORRUPT, "the index cache gives a number twice");
+            indexcache_damaged(index->cache);
         }
         if (rc == ORCH_OK) {
             return ORCH_OK;
@@ -682,7 +725,8 @@ bool index_frame_at(struct index *index, const struct index_pack *pack, uint64_t
     if (good && shown->frames != NULL) {
         frame = shown->frames[number];
     } else if (good) {
-        good = indexcache_frame(index->cache, (uint32_t)pack->first_frame, number, &frame);
+        good = indexcache_frame(index->cache, (uint32_t)pack->first_frame, number, &frame) &&
+               frame_fits(shown, &frame);
     }
     if (good) {
         fill_frame(shown, pack->first_frame, (uint32_t)number, &frame, out);

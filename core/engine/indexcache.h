@@ -81,6 +81,8 @@ int32_t indexcache_find(struct indexcache *cache, const uint8_t id[CHUNK_ID_BYTE
                         enum cache_verdict (*judge)(const void *ctx, uint32_t pack),
                         const void *ctx, struct cache_place *place, struct cache_frame *frame,
                         bool *good) ORCH_CHECKED;
+/* Somebody met what cannot be: nobody is to open it again. */
+void indexcache_damaged(struct indexcache *cache);
 bool indexcache_frame(struct indexcache *cache, uint32_t pack, uint64_t number,
                       struct cache_frame *out);
 

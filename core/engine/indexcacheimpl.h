@@ -71,6 +71,14 @@ void cache_reader_give(struct indexcache *cache, struct cache_reader *reader);
 
 int cache_meta_get(const struct indexcache *cache, MDB_txn *txn, struct cache_meta *out);
 int cache_meta_put(const struct indexcache *cache, MDB_txn *txn, const struct cache_meta *meta);
+/* Numbers that a sound cache can have are below these: a damaged one must not make tables of them
+ * too long for any memory. */
+struct cache_limits {
+    uint64_t packs, places;
+};
+/* MDB_CORRUPTED when `meta` itself cannot be. */
+int cache_limits_get(const struct indexcache *cache, MDB_txn *txn, const struct cache_meta *meta,
+                     struct cache_limits *out);
 /* 0, MDB_NOTFOUND, or another LMDB error. */
 int cache_pack_get(const struct indexcache *cache, MDB_txn *txn, uint32_t number,
                    struct cache_pack *out);

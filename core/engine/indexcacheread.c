@@ -49,6 +49,26 @@ int cache_meta_put(const struct indexcache *cache, MDB_txn *txn, const struct ca
     return mdb_put(txn, cache->meta, &key, &value, 0);
 }
 
+/* Numbers of packs that are gone are not used again before a cache is made anew, which happens long
+ * before there are so many of them. */
+#define HOLES_MAX (UINT64_C(1) << 20)
+#define HOLES_PER_PACK 64u
+#define PLACES_MAX (UINT64_C(1) << 40)
+
+int cache_limits_get(const struct indexcache *cache, MDB_txn *txn, const struct cache_meta *meta,
+                     struct cache_limits *out)
+{
+    MDB_stat packs;
+    int rc = mdb_stat(txn, cache->packs, &packs);
+    out->packs = meta->next_pack;
+    out->places = meta->next_place;
+    if (rc == 0 && (out->packs > HOLES_MAX + (uint64_t)packs.ms_entries * HOLES_PER_PACK ||
+                    out->places > PLACES_MAX)) {
+        rc = MDB_CORRUPTED;
+    }
+    return rc;
+}
+
 void cache_pack_decode(const uint8_t *bytes, struct cache_pack *out)
 {
     memcpy(out->id, bytes, PACK_ID_BYTES);
@@ -166,6 +186,11 @@ static int32_t lookup_failed(struct indexcache *cache, int code)
     return ORCH_E_NOT_FOUND;
 }
 
+void indexcache_damaged(struct indexcache *cache)
+{
+    (void)lookup_failed(cache, MDB_CORRUPTED);
+}
+
 /* ---- lookups ------------------------------------------------------------------------------- */
 
 /* 0, MDB_NOTFOUND when the pack is gone, or another error. */
@@ -257,6 +282,13 @@ bool indexcache_frame(struct indexcache *cache, uint32_t pack, uint64_t number,
 
 /* ---- everything ---------------------------------------------------------------------------- */
 
+static bool pack_fits(const struct cache_limits *limits, uint32_t number,
+                      const struct cache_pack *pack)
+{
+    return number < limits->packs && pack->chunk_count <= limits->places &&
+           pack->first_place <= limits->places - pack->chunk_count;
+}
+
 int32_t indexcache_each_pack(struct indexcache *cache,
                              int32_t (*each)(void *ctx, uint32_t number,
                                              const struct cache_pack *pack, struct orch_error *err),
@@ -265,7 +297,15 @@ int32_t indexcache_each_pack(struct indexcache *cache,
     struct cache_reader *reader = cache_reader_take(cache);
     MDB_cursor *cursor = NULL;
     int32_t rc = ORCH_OK;
-    int code = reader == NULL ? ENOMEM : mdb_cursor_open(reader->txn, cache->packs, &cursor);
+    struct cache_meta meta;
+    struct cache_limits limits = {0};
+    int code = reader == NULL ? ENOMEM : cache_meta_get(cache, reader->txn, &meta);
+    if (code == 0) {
+        code = cache_limits_get(cache, reader->txn, &meta, &limits);
+    }
+    if (code == 0) {
+        code = mdb_cursor_open(reader->txn, cache->packs, &cursor);
+    }
     while (code == 0 && rc == ORCH_OK) {
         MDB_val key;
         MDB_val value;
@@ -278,7 +318,8 @@ int32_t indexcache_each_pack(struct indexcache *cache,
             uint32_t number;
             memcpy(&number, key.mv_data, sizeof(number));
             cache_pack_decode(value.mv_data, &pack);
-            rc = each(ctx, number, &pack, err);
+            code = pack_fits(&limits, number, &pack) ? 0 : MDB_CORRUPTED;
+            rc = code == 0 ? each(ctx, number, &pack, err) : ORCH_OK;
         }
     }
     if (cursor != NULL) {

@@ -119,12 +119,21 @@ int cache_assign(const struct indexcache *cache, MDB_txn *txn, struct cache_meta
 {
     MDB_val key = {PACK_ID_BYTES, (void *)(uintptr_t)table->id};
     MDB_val value;
-    int rc = mdb_get(txn, cache->ids, &key, &value);
+    struct cache_limits limits;
+    int rc = cache_limits_get(cache, txn, meta, &limits);
+    if (rc == 0) {
+        rc = mdb_get(txn, cache->ids, &key, &value);
+    }
     if (rc == 0 && value.mv_size == ID_RECORD_BYTES) {
         const uint8_t *p = value.mv_data;
+        uint64_t chunks = get_le64(p + 12);
         *number = get_le32(p);
         *first_place = get_le64(p + 4);
-        if (get_le64(p + 12) == table->chunk_count) {
+        if (*number >= limits.packs || chunks > limits.places ||
+            *first_place > limits.places - chunks) {
+            return MDB_CORRUPTED;
+        }
+        if (chunks == table->chunk_count) {
             return 0;
         }
     } else if (rc != 0 && rc != MDB_NOTFOUND) {

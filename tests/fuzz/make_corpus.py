@@ -161,6 +161,25 @@ put('segment', 'file', b'\x00' + b'\0' * 16 + body)
 put('segment', 'file-newer', b'\x00' + b'\0' * 8 + b'\x03' + b'\0' * 7 + body)
 put('segment', 'raw', b'\x01ORCHINDX\x01' + b'\0' * 80)
 
+
+
+def step(table, which, action, data=b''):
+    return bytes([table, which, action, len(data)]) + data
+
+
+CHUNKS, PACKS, FRAMES, IDS, SEGMENTS, META = range(6)
+put('index_cache', 'sound', b'')
+put('index_cache', 'row', step(CHUNKS, 1, 0, b'\x03\xff') + step(CHUNKS, 2, 0, b'\0\xff\xff\xff\xff'))
+put('index_cache', 'row-pack', step(CHUNKS, 0, 3, b'\0' * 32 + b'\0\0\0\x02'))
+put('index_cache', 'pack', step(PACKS, 0, 0, b'\x20' + b'\xff' * 16) + step(PACKS, 1, 0, b'\x14\xff\xff'))
+put('index_cache', 'pack-number', step(PACKS, 0, 3, b'\0\0\0\x03'))
+put('index_cache', 'pack-gone', step(PACKS, 1, 2) + step(FRAMES, 0, 2))
+put('index_cache', 'frames', step(FRAMES, 0, 1, b'\x14') + step(FRAMES, 1, 0, b'\x08\xff\xff'))
+put('index_cache', 'ids', step(IDS, 1, 0, b'\0\x07') + step(IDS, 0, 1, b'\x13'))
+put('index_cache', 'segment', step(SEGMENTS, 0, 0, b'\x04\x10') + step(SEGMENTS, 1, 0, b'\x0c\x40'))
+put('index_cache', 'segment-short', step(SEGMENTS, 1, 1, b'\x08'))
+put('index_cache', 'meta', step(META, 0, 0, b'\x04\0\0\0\0\xff\xff'))
+put('index_cache', 'meta-other', step(META, 0, 0, b'\x28\x01'))
 text = b'the quick brown fox ' * 20
 size = struct.pack('<I', len(text))[:3]
 zstd_raw = bytes.fromhex('28b52ffd2005290000') + b'hello'

@@ -13,14 +13,21 @@ static int remove_one(const char *name, const struct stat *stat, int type, struc
 {
     (void)stat;
     (void)type;
-    (void)where;
-    (void)remove(name);
+    if (where->level > 0) {
+        (void)remove(name);
+    }
     return 0;
+}
+
+void tempdir_clear(void)
+{
+    (void)nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void remove_all(void)
 {
-    (void)nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    tempdir_clear();
+    (void)rmdir(path);
 }
 
 const char *tempdir_path(void)

@@ -4,5 +4,7 @@
 
 /* Its path, the same for the whole process. In $TMPDIR, or in memory where there is none. */
 const char *tempdir_path(void);
+/* Removes all that is in it. */
+void tempdir_clear(void);
 
 #endif
