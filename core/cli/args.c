@@ -5,13 +5,13 @@
 #include <string.h>
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_init,    &cmd_run,     &cmd_backup, &cmd_list,   &cmd_show,   &cmd_verify,
-    &cmd_restore, &cmd_history, &cmd_graph,  &cmd_plugin, &cmd_status, NULL,
+    &cmd_init,    &cmd_run,    &cmd_backup, &cmd_list,  &cmd_show,   &cmd_verify, &cmd_restore,
+    &cmd_history, &cmd_delete, &cmd_prune,  &cmd_graph, &cmd_plugin, &cmd_status, NULL,
 };
 
 /* What DESIGN names and a later version brings. */
-static const char *const later_commands[] = {"drill",   "diff", "delete", "prune", "copy",
-                                             "dr-plan", "key",  "audit",  "serve", "mcp"};
+static const char *const later_commands[] = {"drill", "diff",  "copy",  "dr-plan",
+                                             "key",   "audit", "serve", "mcp"};
 
 static const struct cli_flag global_flags[] = {
     {"config", "DIR", false,

@@ -78,6 +78,6 @@ int cli_main(int argc, char **argv);
 
 /* The commands. */
 extern const struct cli_command cmd_init, cmd_run, cmd_backup, cmd_list, cmd_show, cmd_verify,
-    cmd_restore, cmd_history, cmd_graph, cmd_plugin, cmd_status;
+    cmd_restore, cmd_history, cmd_graph, cmd_plugin, cmd_status, cmd_prune, cmd_delete;
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/output.h"
+#include "cli/pruning.h"
 #include "plan/plan.h"
 
 static size_t count_names(char *const *names)
@@ -73,6 +74,24 @@ static int run_verify(struct cli *cli, const struct plan *plan, const struct pla
     return output_verify_into(cli, plan->set, level, results);
 }
 
+/* What the step says of rules, or what is configured. Its label and components say which sets are
+ * judged in either case. */
+static int run_prune(struct cli *cli, const struct plan_step *step, json_t *results)
+{
+    const struct config_repository *repository = cli->run.repository;
+    bool own = config_retention_has_rule(&step->retention);
+    struct removal_options options = {
+        .rules = own ? &step->retention : repository->retention,
+        .rule_count = own ? 1 : repository->retention_count,
+        .label = step->retention.label,
+        .components = (const char *const *)step->retention.components,
+        .repack_above = step->repack_above,
+        .wait_ms = step->wait_ms < 0 ? REMOVAL_WAIT_MS : step->wait_ms,
+        .dry_run = cli_has(cli, "dry-run"),
+    };
+    return pruning_run(cli, &options, results);
+}
+
 static bool is_restore(const struct plan_step *step)
 {
     return step->kind == PLAN_RESTORE || step->kind == PLAN_CHECK;
@@ -90,13 +109,11 @@ static int run_steps(struct cli *cli, const struct plan *plan, json_t *results)
                 count++;
             }
             code = run_restore(cli, plan, i, count, results);
+        } else if (step->kind == PLAN_PRUNE) {
+            code = run_prune(cli, step, results);
         } else if (cli_has(cli, "dry-run")) {
             report_text(cli->run.report, REPORT_NOTE, NULL, "step %zu would %s", i + 1,
                         step->kind == PLAN_BACKUP ? "take a backup" : "verify");
-        } else if (step->kind == PLAN_PRUNE) {
-            struct orch_error err = ORCH_ERROR_INIT;
-            (void)orch_fail(&err, ORCH_E_UNSUPPORTED, "steps of kind prune are not built yet");
-            code = output_fail(cli, &err, results);
         } else if (step->kind == PLAN_BACKUP) {
             code = run_backup(cli, step, results);
         } else {

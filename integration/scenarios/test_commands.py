@@ -78,7 +78,7 @@ class Commands(Scenario):
         system, _ = self.prepared(('settings',), 10)
         for words, fragment in ((['backup', '--rate-limit', '0'], 'never end'), (['backup', '--jobs', '257'], '256'), (['backup', '--type', 'x'], 'full'),
                                 (['backup', 'nobody'], 'nobody'), (['frobnicate'], 'frobnicate'), ([], 'command'),
-                                (['prune'], 'later'), (['restore'], 'usage'), (['verify', '--level', 'restore'], 'drill'),
+                                (['copy'], 'later'), (['restore'], 'usage'), (['verify', '--level', 'restore'], 'drill'),
                                 (['list', '--max-age', 'x'], 'x'), (['run', 'nothing'], 'nothing'),
                                 (['restore', 'latest', '--strategy', 'merge-preserve'], 'later')):
             with self.subTest(words=words):

@@ -157,7 +157,7 @@ static const struct {
     {0, {"restore", "-h"}, "orchestrate restore SET [COMPONENT", ""},
     {2, {NULL}, "", "orchestrate: which command?"},
     {2, {"frobnicate"}, "", "there is no command \"frobnicate\""},
-    {2, {"prune"}, "", "orchestrate: \"prune\" is not built yet"},
+    {2, {"copy"}, "", "orchestrate: \"copy\" is not built yet"},
     {2, {"list", "--config", "/nonexistent/conf.d"}, "", "/nonexistent/conf.d"},
     {2, {"list", "--repository", "other"}, "", "other"},
     {1, {"list"}, "", "make it with \"orchestrate init\""},
