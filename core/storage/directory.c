@@ -279,6 +279,26 @@ static int32_t directory_create(const char *path, struct orch_error *err)
     return ORCH_OK;
 }
 
+/* Twelve digits of the running kernel's boot id. */
+static void directory_read_boot(char boot[DIRECTORY_BOOT_TEXT])
+{
+    char text[40] = "";
+    CLEANUP_FILE FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    size_t len = 0;
+    if (file != NULL && fgets(text, sizeof text, file) != NULL) {
+        for (const char *p = text; *p != '\0' && len < DIRECTORY_BOOT_TEXT - 1; p++) {
+            if ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f')) {
+                boot[len++] = *p;
+            }
+        }
+    }
+    if (len < DIRECTORY_BOOT_TEXT - 1) {
+        boot[0] = '0';
+        len = 1;
+    }
+    boot[len] = '\0';
+}
+
 /* The path without slashes at its end. */
 static char *directory_path(const char *path)
 {
@@ -312,6 +332,7 @@ int32_t directory_open(const char *path, bool create, const struct storage_drive
         return orch_fail(err, ORCH_E_NOMEM, "no memory to open %s", path);
     }
     directory->root_fd = -1;
+    directory_read_boot(directory->boot);
     int32_t rc = ORCH_OK;
     directory->path = directory_path(path);
     if (directory->path == NULL) {

@@ -11,6 +11,7 @@
 #include "storage/powerloss.h"
 
 #define DIRECTORY_TEMPORARY "tmp" /* folder of unfinished puts */
+#define DIRECTORY_BOOT_TEXT 13
 
 struct directory {
     int root_fd;
@@ -19,7 +20,8 @@ struct directory {
     struct powerloss *powerloss;
     struct folders *folders;
     struct handles *handles;
-    atomic_flag swept; /* set once this process has looked for stale temporary files */
+    char boot[DIRECTORY_BOOT_TEXT]; /* tells the running kernel; "0": not known */
+    atomic_flag swept;              /* set once this process has looked for stale temporary files */
     atomic_uint_fast64_t puts;
 };
 

@@ -2,7 +2,9 @@
  * directory_put.c: how the directory driver writes a file, and sweeps up what killed writers left.
  *
  * The order is create, write, fsync, close, rename, fsync of the folder. A writer holds a lock on
- * its temporary file, so that a sweeper on the same host never takes a live one.
+ * its temporary file until that has its name, so that a sweeper on the same host never takes a live
+ * one. Temporary files bear a piece of the kernel's boot id: locks tell for sure who is dead among
+ * the processes of one kernel, and of others only what is a day old is taken.
  *
  * Small pieces are gathered in an aligned block. Once a file has filled one, blocks go to the disk
  * past the page cache (O_DIRECT) where the file system allows it: packs are not read again soon,
@@ -31,17 +33,25 @@
 struct directory_put {
     struct directory *directory;
     int fd;
+    int lock_fd;    /* the same file, once `fd` is closed; or -1 */
     bool direct;    /* the descriptor is in O_DIRECT mode */
     bool no_direct; /* and should not be */
     uint8_t *block; /* PUT_BLOCK_BYTES, aligned */
     size_t filled;  /* bytes of `block` that are not written yet */
     uint64_t written;
-    char temporary[96];
+    char temporary[112];
     char name[STORAGE_NAME_MAX + 1];
 };
 
-/* Removes one temporary file if its writer is gone and it is a day old. */
-static void put_sweep_one(int folder_fd, const char *name)
+/* Is it of a process under this kernel? Then its lock tells whether that lives. */
+static bool put_of_our_kernel(const struct directory *directory, const char *name)
+{
+    size_t len = strlen(directory->boot);
+    return len > 1 && strncmp(name, directory->boot, len) == 0 && name[len] == '-';
+}
+
+/* Removes one temporary file if its writer is gone, and for others' kernels if it is a day old. */
+static void put_sweep_one(const struct directory *directory, int folder_fd, const char *name)
 {
     CLEANUP_FD int fd =
         openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -50,8 +60,14 @@ static void put_sweep_one(int folder_fd, const char *name)
         return;
     }
     int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    if (clock_wall_ns() - mtime_ns > PUT_STALE_NS && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        unlinkat(folder_fd, name, 0) == 0) {
+    if ((!put_of_our_kernel(directory, name) && clock_wall_ns() - mtime_ns <= PUT_STALE_NS) ||
+        flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        return;
+    }
+    char path[STORAGE_NAME_MAX + 8];
+    (void)snprintf(path, sizeof path, "%s/%.200s", DIRECTORY_TEMPORARY, name);
+    powerloss_remove(directory->powerloss, path);
+    if (unlinkat(folder_fd, name, 0) == 0) {
         log_info("storage", "removed %s/%s, which a killed process had left", DIRECTORY_TEMPORARY,
                  name);
     }
@@ -69,13 +85,21 @@ static void put_sweep(const struct directory *directory)
     }
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         if (entry->d_name[0] != '.') {
-            put_sweep_one(dirfd(dir), entry->d_name);
+            put_sweep_one(directory, dirfd(dir), entry->d_name);
         }
     }
 }
 
-/* Opens a temporary file under a name that no other writer has. */
-static int32_t put_open(struct directory_put *put, struct orch_error *err)
+/* Locks a file that was made a moment ago. False: a sweeper was faster, and it is gone. */
+static bool put_lock(int fd)
+{
+    struct stat st;
+    int failed = flock(fd, LOCK_EX | LOCK_NB);
+    /* A file system without locks has no sweepers either. */
+    return !(failed != 0 && errno == EWOULDBLOCK) && (fstat(fd, &st) != 0 || st.st_nlink > 0);
+}
+
+static int32_t put_create(struct directory_put *put, struct orch_error *err)
 {
     struct directory *directory = put->directory;
     uint8_t random[8];
@@ -85,8 +109,9 @@ static int32_t put_open(struct directory_put *put, struct orch_error *err)
         return rc;
     }
     hex_encode(random, sizeof random, hex);
-    (void)snprintf(put->temporary, sizeof put->temporary, "%s/%ld-%llu-%s", DIRECTORY_TEMPORARY,
-                   (long)getpid(), (unsigned long long)atomic_fetch_add(&directory->puts, 1), hex);
+    (void)snprintf(put->temporary, sizeof put->temporary, "%s/%s-%ld-%llu-%s", DIRECTORY_TEMPORARY,
+                   directory->boot, (long)getpid(),
+                   (unsigned long long)atomic_fetch_add(&directory->puts, 1), hex);
     rc = folders_make_above(directory->folders, put->temporary, err);
     if (rc == ORCH_OK) {
         rc = folders_make_above(directory->folders, put->name, err);
@@ -101,9 +126,21 @@ static int32_t put_open(struct directory_put *put, struct orch_error *err)
         return orch_fail_errno(err, errno, "cannot create a temporary file in %s/%s for %s",
                                directory->path, DIRECTORY_TEMPORARY, put->name);
     }
-    (void)flock(put->fd, LOCK_EX | LOCK_NB); /* a file system without locks has the age alone */
-    crash_point(CRASH_PUT_CREATED);
     return ORCH_OK;
+}
+
+/* Opens a temporary file under a name that no other writer has. */
+static int32_t put_open(struct directory_put *put, struct orch_error *err)
+{
+    int32_t rc = put_create(put, err);
+    while (rc == ORCH_OK && !put_lock(put->fd)) {
+        (void)close(steal_fd(&put->fd));
+        rc = put_create(put, err);
+    }
+    if (rc == ORCH_OK) {
+        crash_point(CRASH_PUT_CREATED);
+    }
+    return rc;
 }
 
 int32_t directory_put_begin(void *impl, const char *name, void **out, struct orch_error *err)
@@ -117,7 +154,7 @@ int32_t directory_put_begin(void *impl, const char *name, void **out, struct orc
         return orch_fail(err, ORCH_E_NOMEM, "no memory to store %s", name);
     }
     put->directory = directory;
-    put->fd = -1;
+    put->fd = put->lock_fd = -1;
     (void)snprintf(put->name, sizeof put->name, "%s", name);
     int32_t rc = put_open(put, err);
     if (rc != ORCH_OK) {
@@ -211,6 +248,9 @@ int32_t directory_put_data(void *handle, const void *data, size_t len, struct or
 
 static void put_free(struct directory_put *put)
 {
+    if (put->lock_fd >= 0) {
+        (void)close(put->lock_fd);
+    }
     free(put->block);
     free(put);
 }
@@ -244,6 +284,7 @@ static int32_t put_settle(struct directory_put *put, struct orch_error *err)
         powerloss_synced(directory->powerloss, put->temporary, put->written);
     }
     crash_point(CRASH_PUT_SYNCED);
+    put->lock_fd = fcntl(put->fd, F_DUPFD_CLOEXEC, 0); /* the lock lives as long as either */
     if (close(steal_fd(&put->fd)) != 0) {
         return orch_fail_errno(err, errno, "cannot close %s/%s", directory->path, put->name);
     }

@@ -569,6 +569,119 @@ START_TEST(test_two_at_once)
 }
 END_TEST
 
+/* ---- who sleeps -------------------------------------------------------------------------------
+ */
+
+#ifdef ORCHESTRATE_TEST_HOOKS
+
+/* Waits until a child has stopped itself. */
+static void wait_until_stopped(pid_t pid)
+{
+    int status = 0;
+    ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+    ck_assert_msg(WIFSTOPPED(status), "the child did not stop: %d", status);
+}
+
+static int wake(pid_t pid)
+{
+    int status = 0;
+    ck_assert_int_eq(kill(pid, SIGCONT), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void sleep_when_deleting(void *ctx, const char *text)
+{
+    (void)ctx;
+    if (strcmp(text, "deleting") == 0) {
+        (void)raise(SIGSTOP);
+    }
+}
+
+/* A prune that is put to sleep between its mark and its sweep, for longer than its lease. Another
+ * one finishes meanwhile, and a backup uses what was condemned; the sleeper deletes nothing. */
+START_TEST(test_a_sleeping_prune)
+{
+    struct prune_result result;
+    struct pt_source source;
+    char id[ID_TEXT];
+    (void)setenv("ORCHESTRATE_LEASE_TTL_MS", "1500", 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct et_repo mine;
+        struct choice choice = remove_some(0, 4);
+        struct prune_options options = options_for(&choice);
+        struct orch_error why = ORCH_ERROR_INIT;
+        options.phase = sleep_when_deleting;
+        pt_open(r.dir, &mine);
+        int32_t rc = prune_run(mine.repo, &options, &result, &why);
+        _exit(rc == ORCH_E_TIMEOUT ? 0 : 1);
+    }
+    wait_until_stopped(pid);
+    ck_assert_uint_eq(pt_count(&r, "marks"), 1);
+    (void)unsetenv("ORCHESTRATE_LEASE_TTL_MS");
+    prune_all(0, 4, &result); /* waits until the sleeper's lease lapses */
+    ck_assert_uint_eq(pt_count(&r, "marks"), 0);
+    source_of(1, &source);
+    pt_set(r.repo, &source, "", PACK_BYTES, id);
+    char *before = pt_listing(&r);
+    ck_assert_int_eq(wake(pid), 0);
+    char *after = pt_listing(&r);
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    pt_whole(r.repo, "after a prune woke late");
+}
+END_TEST
+
+/* A backup that is put to sleep before its manifest, for longer than its lease: what it has stored
+ * goes, and its set does not come to be, or does not count. */
+START_TEST(test_a_sleeping_backup)
+{
+    struct prune_result result;
+    (void)setenv("ORCHESTRATE_LEASE_TTL_MS", "1500", 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct et_repo mine;
+        struct pt_backup backup;
+        struct pt_source source;
+        struct orch_error why = ORCH_ERROR_INIT;
+        pt_open(r.dir, &mine);
+        source_of(1, &source); /* nothing of it is new */
+        pt_backup_begin(mine.repo, &backup);
+        pt_backup_store(&backup, &source, PACK_BYTES);
+        if (_i == 0) {
+            (void)raise(SIGSTOP);
+            _exit(lease_check(backup.lease, &why) == ORCH_E_TIMEOUT ? 0 : 1);
+        }
+        if (lease_check(backup.lease, &why) != ORCH_OK) {
+            _exit(2);
+        }
+        (void)raise(SIGSTOP); /* between its last look and the put */
+        struct set set = {.state = SET_PARTIAL, .started_ns = clock_wall_ns()};
+        (void)snprintf(set.lease, sizeof(set.lease), "%s", lease_id(backup.lease));
+        if (set_store(mine.repo, &set, &why) != ORCH_OK) {
+            _exit(3);
+        }
+        _exit(lease_check(backup.lease, &why) == ORCH_E_TIMEOUT ? 0 : 4); /* and dies there */
+    }
+    wait_until_stopped(pid);
+    (void)unsetenv("ORCHESTRATE_LEASE_TTL_MS");
+    prune_all(0, 4, &result);
+    ck_assert_uint_eq(pt_count(&r, "lapsed"), 1);
+    ck_assert_uint_gt(result.packs_removed, 0);
+    ck_assert_int_eq(wake(pid), 0);
+    ck_assert_uint_eq(count_sets(r.repo), SETS - 4);
+    ck_assert_uint_eq(pt_count(&r, "sets"), SETS - 4 + (size_t)_i);
+    pt_whole(r.repo, "after a backup woke late");
+    prune_all(0, 0, &result);
+    ck_assert_uint_eq(pt_count(&r, "sets"), SETS - 4);
+}
+END_TEST
+
+#endif
+
 /* ---- damage ---------------------------------------------------------------------------------- */
 
 static int32_t first_name(void *ctx, const char *name, const struct storage_stat *stat,
@@ -926,6 +1039,8 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_segments_that_name_lost_packs);
     suite_add_tcase(suite, tests);
 #ifdef ORCHESTRATE_TEST_HOOKS
+    tcase_add_test(tests, test_a_sleeping_prune);
+    tcase_add_loop_test(tests, test_a_sleeping_backup, 0, 2);
     TCase *stops = tcase_create("stops");
     tcase_set_timeout(stops, 300);
     tcase_add_unchecked_fixture(stops, make_base, remove_base);
