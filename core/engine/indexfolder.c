@@ -343,14 +343,13 @@ int32_t indexfolder_publish(struct indexfolder *folder, struct indexcache *cache
     if (rename(indexcache_path(cache), path) != 0) {
         return orch_fail_errno(err, errno, "cannot rename %s", indexcache_path(cache));
     }
-    int32_t rc = indexcache_moved(cache, path, err);
-    return rc == ORCH_OK ? scan(folder, err) : rc;
+    folder->newest++;
+    return indexcache_moved(cache, path, err);
 }
 
-void indexfolder_abandon(struct indexfolder *folder, struct indexcache *cache)
+void indexfolder_sweep(struct indexfolder *folder)
 {
     struct orch_error ignored = ORCH_ERROR_INIT;
-    indexcache_close(cache);
     if (folder->lock_fd >= 0 && scan(folder, &ignored) != ORCH_OK) {
         log_info("index", "%s", ignored.message);
     }

@@ -34,11 +34,11 @@ int32_t indexfolder_newest(struct indexfolder *folder, struct indexcache **out,
 /* Under the lock: an empty cache, not yet seen by others. */
 int32_t indexfolder_begin(struct indexfolder *folder, struct indexcache **out,
                           struct orch_error *err) ORCH_CHECKED;
-/* Under the lock: from now on it is the newest, and older ones are removed if they can be. */
+/* Under the lock: from now on it is the newest. */
 int32_t indexfolder_publish(struct indexfolder *folder, struct indexcache *cache,
                             struct orch_error *err) ORCH_CHECKED;
-/* Under the lock: closes and deletes what was begun. NULL is fine. */
-void indexfolder_abandon(struct indexfolder *folder, struct indexcache *cache);
+/* Under the lock: removes what nobody has open, but for the newest. */
+void indexfolder_sweep(struct indexfolder *folder);
 /* For temporary files. */
 const char *indexfolder_path(const struct indexfolder *folder);
 

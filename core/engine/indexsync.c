@@ -337,11 +337,10 @@ static int32_t rebuild(struct round *round, struct orch_error *err)
     }
     if (rc != ORCH_OK) {
         sync->cache = old;
-        indexfolder_abandon(sync->folder, made);
-        return rc;
     }
-    indexcache_close(old);
-    return ORCH_OK;
+    indexcache_close(rc == ORCH_OK ? old : made);
+    indexfolder_sweep(sync->folder);
+    return rc;
 }
 
 static int32_t run_round(struct round *round, struct orch_error *err)

@@ -26,7 +26,7 @@ void et_store_set(struct repo *repo, struct part *part, const char *component, c
     entry.depends_on = none;
     struct set set = {.state = SET_COMPLETED, .started_ns = clock_wall_ns()};
     strcpy(set.type, "full");
-    ck_assert_int_eq(id_new(set.run_id, &err), ORCH_OK);
+    et_ok(id_new(set.run_id, &err), err);
     strcpy(set.host, "test");
     strcpy(set.program_version, "0");
     set.finished_ns = set.started_ns;
