@@ -220,7 +220,9 @@ static int32_t try_in_step(struct index *index, bool keep, bool *trouble, struct
         *trouble = sync.cache_trouble;
     }
     indexfolder_unlock(index->folder);
-    index->cache = sync.cache;
+    if (index->cache != sync.cache) { /* while it is opened: lookups read this without `writing` */
+        index->cache = sync.cache;
+    }
     if (rc != ORCH_OK) {
         return rc;
     }
