@@ -124,6 +124,7 @@ int32_t config_parse_size(const char *text, int64_t *bytes, struct orch_error *e
 
 int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *err)
 {
+    int64_t value = 0;
     char size[64];
     size_t len = strlen(text);
     if (len >= 2 && strcmp(text + len - 2, "/s") == 0) {
@@ -134,12 +135,15 @@ int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *e
     }
     memcpy(size, text, len);
     size[len] = 0;
-    if (config_parse_size(size, bytes, err) != ORCH_OK) {
+    if (config_parse_size(size, &value, err) != ORCH_OK) {
         return orch_wrap(err, "\"%.40s\" is not a rate such as \"50MB/s\"", text);
     }
-    return *bytes > 0 ? ORCH_OK
-                      : orch_fail(err, ORCH_E_CONFIG,
-                                  "a rate of 0 would never end; leave it out to have no limit");
+    if (value == 0) {
+        return orch_fail(err, ORCH_E_CONFIG,
+                         "a rate of 0 would never end; leave it out to have no limit");
+    }
+    *bytes = value;
+    return ORCH_OK;
 }
 
 /* The index of the unit that the letters at *text name, or the count of units. */

@@ -10,9 +10,10 @@
 #include "run/journal.h"
 #include "run/parallel.h"
 
-/* zstd at its fastest that still pays: at this level compressing costs less time than writing what
- * it saves (docs/performance.md). */
-#define SNAPSHOT_LEVEL (-5)
+/* The level of zstd for snapshots. Measured over 260 MB of mixed files, beside none at all: level 1
+ * takes 0.34 s of a core more and stores 37% less, -5 takes 0.22 s and 30%, -20 takes 0.13 s and
+ * 22%: about what writing and reading back those bytes costs on a disk of 1 GB/s. */
+#define SNAPSHOT_LEVEL (-20)
 
 /* ---- which components, and what they are compared with ---- */
 

@@ -266,7 +266,7 @@ static void audit(const struct run_context *ctx, const char *command, json_t *se
                   const char *run_id)
 {
     struct orch_error why = ORCH_ERROR_INIT;
-    json_t *entry = json_pack("{s:s, s:s, s:O, s:s}", "event", command, "repository",
+    json_t *entry = json_pack("{s:s, s:s, s:O, s:s}", "what", command, "repository",
                               ctx->repository->name, "sets", sets, "run", run_id);
     if (ledger_append(ctx->config, LEDGER_AUDIT, entry, &why) != ORCH_OK) {
         report_text(ctx->report, REPORT_WARNING, NULL, "the audit trail is incomplete: %s",

@@ -89,7 +89,7 @@ class Retention(Scenario):
         self.expect(0, system.command.run('verify'))
         with open(system.path('state/audit.jsonl')) as file:
             entry = [json.loads(line) for line in file][-1]
-        self.assertEqual(('prune', 5), (entry['event'], len(entry['sets'])))
+        self.assertEqual(('prune', 5), (entry['what'], len(entry['sets'])))
         again = self.prune(system, *words)
         self.assertEqual(0, again['sets_removed'])
 

@@ -84,6 +84,26 @@ static void check_case(const struct unit_case *c,
     ck_assert_int_eq(value, -7);
 }
 
+static const struct unit_case rates[] = {
+    {"50MB/s", 50000000, NULL},
+    {"1.5 MiB/s", 1572864, NULL},
+    {"100", 100, NULL},
+    {"10KB", 10000, NULL},
+    {"0", -1, "would never end"},
+    {"0B/s", -1, "would never end"},
+    {"/s", -1, "is not a rate"},
+    {"50MB/m", -1, "is not a rate"},
+    {"fast", -1, "is not a rate"},
+    {"1000000000000000000000000000000000000000000000000000000000000000000000/s", -1,
+     "is not a rate"},
+};
+
+START_TEST(test_rate)
+{
+    check_case(&rates[_i], config_parse_rate);
+}
+END_TEST
+
 START_TEST(test_size)
 {
     check_case(&sizes[_i], config_parse_size);
@@ -102,6 +122,7 @@ int main(void)
     TCase *tcase = tcase_create("units");
     tcase_add_loop_test(tcase, test_size, 0, sizeof(sizes) / sizeof(sizes[0]));
     tcase_add_loop_test(tcase, test_duration, 0, sizeof(durations) / sizeof(durations[0]));
+    tcase_add_loop_test(tcase, test_rate, 0, sizeof(rates) / sizeof(rates[0]));
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
