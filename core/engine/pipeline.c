@@ -344,6 +344,18 @@ static int32_t start_threads(struct pipeline *p, size_t jobs, struct orch_error 
     return rc == 0 ? ORCH_OK : orch_fail_errno(err, rc, "cannot start a thread");
 }
 
+/* Test builds can have small packs, so that little data makes many. */
+static uint64_t usual_pack_bytes(void)
+{
+#ifdef ORCHESTRATE_TEST_HOOKS
+    const char *text = getenv("ORCHESTRATE_TEST_PACK_BYTES");
+    if (text != NULL && strtoull(text, NULL, 10) > 0) {
+        return strtoull(text, NULL, 10);
+    }
+#endif
+    return PACK_DEFAULT;
+}
+
 int32_t pipeline_new(struct repo *repo, struct index *index, const struct writer_options *options,
                      struct pipeline **out, struct orch_error *err)
 {
@@ -361,7 +373,7 @@ int32_t pipeline_new(struct repo *repo, struct index *index, const struct writer
     p->index = index;
     p->codec = options->codec;
     p->level = options->level;
-    p->pack_bytes = options->pack_bytes != 0 ? options->pack_bytes : PACK_DEFAULT;
+    p->pack_bytes = options->pack_bytes != 0 ? options->pack_bytes : usual_pack_bytes();
     p->most_in_flight = frames < jobs + 1 ? jobs + 1 : frames > 1024 ? 1024 : (size_t)frames;
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->work, NULL);

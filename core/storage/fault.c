@@ -4,6 +4,7 @@
 #ifdef ORCHESTRATE_TEST_HOOKS
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,9 +100,20 @@ static const struct fault_rule *fault_hit(struct fault *fault, enum fault_op op,
     return hit;
 }
 
+static void die(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    for (;;) {
+        (void)pause();
+    }
+}
+
 /* Whether the call fails without being made. */
 static bool fails_before(const struct fault_rule *hit)
 {
+    if (hit != NULL && hit->kind == FAULT_KILL && !hit->done) {
+        die();
+    }
     if (hit == NULL || hit->done || (hit->kind != FAULT_EIO && hit->kind != FAULT_ENOSPC)) {
         return false;
     }
@@ -112,6 +124,9 @@ static bool fails_before(const struct fault_rule *hit)
 /* The outcome of a call that was made. */
 static int after(const struct fault_rule *hit, int rc)
 {
+    if (hit != NULL && hit->kind == FAULT_KILL && hit->done) {
+        die();
+    }
     if (hit != NULL && hit->done && rc >= 0) {
         errno = EIO;
         return -1;
@@ -126,12 +141,12 @@ int fault_create(struct fault *fault, const char *name, int folder_fd, const cha
         return -1;
     }
     int fd = openat(folder_fd, path, flags, 0600);
-    if (hit != NULL && hit->done && fd >= 0) {
+    int rc = after(hit, fd);
+    if (rc < 0 && fd >= 0) {
         (void)close(fd);
         errno = EIO;
-        return -1;
     }
-    return fd;
+    return rc;
 }
 
 int fault_mkdir(struct fault *fault, const char *name, int folder_fd, const char *path)
@@ -181,11 +196,7 @@ ssize_t fault_write(struct fault *fault, const char *name, int fd, const void *d
         fits = half == 0 ? len / 2 : half;
     }
     ssize_t n = write(fd, data, fits);
-    if (n >= 0 && hit != NULL && hit->done) {
-        errno = EIO;
-        return -1;
-    }
-    return n;
+    return after(hit, n < 0 ? -1 : 0) < 0 ? -1 : n;
 }
 
 int fault_sync(struct fault *fault, const char *name, int fd)

@@ -10,6 +10,8 @@
  *   short    a read or write does half of what was asked, and says so: no error, but go on
  *   cut      a read finds the file's end where there should be data
  *   lost     a sync reports success and is none: a power loss takes the data
+ *   kill     the process dies of SIGKILL instead of making the call: as a crash point
+ * (base/crash.h), but at a call on a certain file, however many others come before it
  *
  * Fields:
  *
@@ -23,7 +25,8 @@
  *   p=N       instead of at and for: each call with a chance of N in 1,000,000
  *   seed=N    for p
  *   bytes=N   enospc only, instead of at and for: writes get N bytes in all, then the disk is full
- *   done=1    eio only: the call is made all the same, and only then reports failure
+ *   done=1    eio: the call is made all the same, and only then reports failure; kill: the process
+ *             dies right after the call
  *
  * Calls are counted per open store. ORCHESTRATE_STORAGE_TRACE names a file that gets a line for
  * each call, "OP NAME", with " KIND" behind it when the call was hit.

@@ -25,6 +25,7 @@ static const struct {
     [FAULT_SHORT] = {"short", OP(WRITE) | OP(READ), OP(WRITE) | OP(READ)},
     [FAULT_CUT] = {"cut", OP(READ), OP(READ)},
     [FAULT_LOST] = {"lost", OP(SYNC) | OP(SYNCDIR), OP(SYNC) | OP(SYNCDIR)},
+    [FAULT_KILL] = {"kill", OPS_ALL, OPS_ALL},
 };
 
 const char *fault_rule_op(enum fault_op op)
@@ -155,7 +156,7 @@ static bool rule_sound(struct fault_rule *rule)
     }
     return rule->ops != 0 && rule->at > 0 && rule->times > 0 && rule->chance <= 1000000 &&
            (rule->bytes == UINT64_MAX || rule->kind == FAULT_ENOSPC) &&
-           (!rule->done || rule->kind == FAULT_EIO);
+           (!rule->done || rule->kind == FAULT_EIO || rule->kind == FAULT_KILL);
 }
 
 int32_t fault_rule_parse(const char *text, struct fault_rule *out, struct orch_error *err)

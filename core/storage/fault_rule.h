@@ -24,7 +24,15 @@ enum fault_op {
     FAULT_OP_COUNT
 };
 
-enum fault_kind { FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT, FAULT_CUT, FAULT_LOST, FAULT_KIND_COUNT };
+enum fault_kind {
+    FAULT_EIO,
+    FAULT_ENOSPC,
+    FAULT_SHORT,
+    FAULT_CUT,
+    FAULT_LOST,
+    FAULT_KILL,
+    FAULT_KIND_COUNT
+};
 
 #define FAULT_NAME_MAX 128
 

@@ -3,10 +3,12 @@
  * kind of failure: the right code, a message that names the file and the reason, no name that leads
  * to half a file, no temporary file left, and nothing taken for safe that is not.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "powerloss_model.h"
@@ -81,6 +83,8 @@ static const char *const good_rules[] = {
     "eio:at=1 lost:for=all",
     "eio:op=all",
     "short:op=all",
+    "kill:op=syncdir,name=index/",
+    "kill:op=rename,done=1",
 };
 
 START_TEST(test_good_rule)
@@ -299,6 +303,33 @@ START_TEST(test_removals)
 }
 END_TEST
 
+/* Dies before or after one call on one file, whatever else is put. */
+static const struct {
+    const char *fault;
+    const char *left;
+} kills[] = {
+    {"kill:op=rename,name=packs/b", "(none)"}, {"kill:op=rename,name=packs/b,done=1", "x"},
+    {"kill:op=write,name=packs/b", "(none)"},  {"kill:op=create,name=packs/b,done=1", "(none)"},
+    {"kill:op=syncdir,name=packs/,at=2", "x"},
+};
+
+START_TEST(test_kill)
+{
+    int status = 0;
+    open_with(kills[_i].fault);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int32_t rc = put("packs/a", "x");
+        rc = rc != ORCH_OK ? rc : put("packs/b", "x");
+        _exit(rc == ORCH_OK ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %#x", status);
+    ck_assert_str_eq(text("packs/a"), "x");
+    ck_assert_str_eq(text("packs/b"), kills[_i].left);
+}
+END_TEST
+
 /* ---- with a power loss behind it ---- */
 
 static struct powerloss_result lose_power(uint64_t seed)
@@ -377,6 +408,7 @@ int main(void)
     tcase_add_test(tests, test_disk_that_fills_up);
     tcase_add_test(tests, test_reads);
     tcase_add_test(tests, test_removals);
+    tcase_add_loop_test(tests, test_kill, 0, (int)(sizeof kills / sizeof kills[0]));
     tcase_add_test(tests, test_lost_syncs);
     tcase_add_test(tests, test_folder_whose_sync_failed_stays_unsafe);
     tcase_add_test(tests, test_failed_calls_and_the_journal);
