@@ -97,7 +97,7 @@ void chunk_cutter_start(struct chunk_cutter *cutter, uint32_t profile, uint32_t 
 }
 
 /* How much of `data` belongs to the present fixed chunk; *cut when that ends it. */
-static size_t step_fixed(struct chunk_cutter *c, size_t len, int *cut)
+static size_t step_fixed(struct chunk_cutter *c, size_t len, bool *cut)
 {
     if (c->head > 0) {
         size_t room = CHUNK_MAX - c->len;
@@ -143,7 +143,7 @@ static size_t scan(const uint64_t *table, const uint8_t *data, size_t len, uint6
     return 0;
 }
 
-static size_t step_content(struct chunk_cutter *c, const uint8_t *data, size_t len, int *cut)
+static size_t step_content(struct chunk_cutter *c, const uint8_t *data, size_t len, bool *cut)
 {
     size_t skip = c->len < CHUNK_MIN ? CHUNK_MIN - c->len : 0;
     if (skip >= len) {
@@ -156,11 +156,26 @@ static size_t step_content(struct chunk_cutter *c, const uint8_t *data, size_t l
     return skip + (at > 0 ? at : part);
 }
 
-static int32_t emit(struct chunk_cutter *c, const uint8_t *data, size_t len, struct orch_error *err)
+size_t chunk_cutter_step(struct chunk_cutter *c, const uint8_t *data, size_t len, bool *cut)
+{
+    *cut = false;
+    size_t take = c->fixed != 0 ? step_fixed(c, len, cut) : step_content(c, data, len, cut);
+    c->len += take;
+    if (*cut) {
+        chunk_cutter_end(c);
+    }
+    return take;
+}
+
+void chunk_cutter_end(struct chunk_cutter *c)
 {
     c->len = 0;
-    c->carry_len = 0;
     c->hash = 0;
+}
+
+static int32_t emit(struct chunk_cutter *c, const uint8_t *data, size_t len, struct orch_error *err)
+{
+    c->carry_len = 0;
     return c->sink(c->ctx, data, len, err);
 }
 
@@ -168,9 +183,8 @@ int32_t chunk_cutter_feed(struct chunk_cutter *c, const uint8_t *data, size_t le
                           struct orch_error *err)
 {
     while (len > 0) {
-        int cut = 0;
-        size_t take = c->fixed != 0 ? step_fixed(c, len, &cut) : step_content(c, data, len, &cut);
-        c->len += take;
+        bool cut = false;
+        size_t take = chunk_cutter_step(c, data, len, &cut);
         int32_t rc = ORCH_OK;
         if (cut && c->carry_len == 0) {
             rc = emit(c, data, take, err);
@@ -192,10 +206,8 @@ int32_t chunk_cutter_feed(struct chunk_cutter *c, const uint8_t *data, size_t le
 
 int32_t chunk_cutter_flush(struct chunk_cutter *c, struct orch_error *err)
 {
-    if (c->carry_len == 0) {
-        return ORCH_OK;
-    }
-    return emit(c, c->carry, c->carry_len, err);
+    chunk_cutter_end(c);
+    return c->carry_len == 0 ? ORCH_OK : emit(c, c->carry, c->carry_len, err);
 }
 
 void chunk_cutter_skip(struct chunk_cutter *c, uint64_t len)

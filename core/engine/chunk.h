@@ -10,6 +10,7 @@
 #ifndef CORE_ENGINE_CHUNK_H
 #define CORE_ENGINE_CHUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,12 @@ void chunk_cutter_free(struct chunk_cutter *cutter); /* NULL is fine */
  */
 void chunk_cutter_start(struct chunk_cutter *cutter, uint32_t profile, uint32_t row_bytes,
                         uint64_t row_offset);
+/* How many of the bytes belong to the present chunk; *cut: it ends with them, and the next begins.
+ * For whoever gathers the chunks without the sink; `len` > 0. */
+size_t chunk_cutter_step(struct chunk_cutter *cutter, const uint8_t *data, size_t len, bool *cut);
+/* The present chunk ends here, whatever its length. */
+void chunk_cutter_end(struct chunk_cutter *cutter);
+
 /* A chunk that lies whole in `data` goes to the sink from there, uncopied. */
 int32_t chunk_cutter_feed(struct chunk_cutter *cutter, const uint8_t *data, size_t len,
                           struct orch_error *err) ORCH_CHECKED;

@@ -1,10 +1,11 @@
-/* partstore.c: chunks of a part into frames; see writerimpl.h. */
+/*
+ * partstore.c: chunks of a part into frames; see writerimpl.h. Those of objects come in frames
+ * already (partlog.c); nodes of trees, and keys and values of records, come one by one and are
+ * hashed here.
+ */
 #include <string.h>
 
 #include "engine/writerimpl.h"
-
-/* A frame of another profile than the next object's is closed when it has come to this size. */
-#define PROFILE_FRAME_MIN (256u << 10)
 
 static size_t slot_of(uint32_t kind)
 {
@@ -28,13 +29,38 @@ int32_t partstore_flush(struct part_writer *part, struct orch_error *err)
     return rc != ORCH_OK ? rc : meta;
 }
 
-int32_t partstore_profile(struct part_writer *part, uint32_t profile, struct orch_error *err)
+/* Whether the chunks of `frame` go into `open`: where one of them is small, and of one profile. */
+static bool belong_together(const struct pipeline_frame *open, const struct pipeline_frame *frame)
 {
-    struct pipeline_frame *frame = part->frames[0];
-    bool other = part->frame_profile != profile;
-    part->frame_profile = profile;
-    return other && frame != NULL && frame->len >= PROFILE_FRAME_MIN ? submit(part, 0, err)
-                                                                     : ORCH_OK;
+    bool small = open->len < PARTSTORE_PROFILE_MIN ||
+                 (frame->len < PARTSTORE_PROFILE_MIN && open->profile == frame->profile);
+    return small && open->len + frame->len <= FRAME_PLAIN_MAX &&
+           open->count + frame->count <= FRAME_CHUNKS_MAX;
+}
+
+int32_t partstore_adopt(struct part_writer *part, struct pipeline_frame *frame,
+                        struct orch_error *err)
+{
+    struct pipeline_frame *open = part->frames[0];
+    int32_t rc = ORCH_OK;
+    if (frame->count > 0 && open != NULL && !belong_together(open, frame)) {
+        rc = submit(part, 0, err);
+        open = NULL;
+    }
+    if (frame->count > 0 && open == NULL) {
+        part->frames[0] = open = frame;
+    } else if (frame->count > 0) {
+        memcpy(open->plain + open->len, frame->plain, frame->len);
+        memcpy(open->chunks + open->count, frame->chunks, frame->count * sizeof(*frame->chunks));
+        open->len += frame->len;
+        open->count += frame->count;
+        open->profile = frame->profile;
+    }
+    if (open != frame) {
+        pipeline_return(part->writer->pipeline, frame);
+    }
+    return rc == ORCH_OK && open != NULL && open->len >= FRAME_TARGET_DATA ? submit(part, 0, err)
+                                                                           : rc;
 }
 
 /*

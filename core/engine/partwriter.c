@@ -41,6 +41,7 @@ void part_writer_close(struct part_writer *part)
         return;
     }
     /* Others may rely on chunks that lie in our open frames: those are written in any case. */
+    partlog_clear(part);
     int32_t rc = partstore_flush(part, NULL);
     rc = pipeline_wait(part->writer->pipeline, &part->owner, NULL);
     (void)rc;
@@ -52,7 +53,8 @@ void part_writer_close(struct part_writer *part)
     digest_free(part->digest);
     partearlier_clear(&part->earlier);
     buffer_free(&part->name);
-    buffer_free(&part->meta);
+    buffer_free(&part->now.name);
+    buffer_free(&part->now.meta);
     buffer_free(&part->record_key);
     buffer_free(&part->record_extra);
     buffer_free(&part->value);
@@ -96,7 +98,7 @@ static int32_t check_object(const struct part_writer *part, const struct orch_ob
     return ORCH_OK;
 }
 
-/* Checks the object and copies what the event lends only for the call. */
+/* Checks the object, and keeps its name for the next check and for messages. */
 static int32_t take_object(struct part_writer *part, const struct orch_object *object,
                            struct orch_error *err)
 {
@@ -105,72 +107,30 @@ static int32_t take_object(struct part_writer *part, const struct orch_object *o
         return rc;
     }
     buffer_clear(&part->name);
-    buffer_clear(&part->meta);
     buffer_append(&part->name, object->name, object->name_len);
-    buffer_append(&part->meta, object->meta, object->meta_len);
-    if (part->name.failed || part->meta.failed) {
-        return no_memory(err);
-    }
-    part->object = *object;
-    part->object.name = part->name.data;
-    part->object.meta = part->meta.data;
-    part->object.size_bytes = 0;
-    return ORCH_OK;
+    part->object_size = 0;
+    return part->name.failed ? no_memory(err) : ORCH_OK;
 }
 
 static int32_t begin_object(struct part_writer *part, const struct orch_object *object,
                             struct orch_error *err)
 {
     int32_t rc = take_object(part, object, err);
-    if (rc == ORCH_OK) {
-        rc = partstore_profile(part, object->profile, err);
-    }
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    chunk_cutter_start(part->cutter, object->profile, object->row_bytes, object->row_offset);
-    reflist_writer_start(part->content);
-    part->target = part->content;
     part->state = PART_OBJECT;
-    return ORCH_OK;
-}
-
-static int32_t finish_object(struct part_writer *part, const struct reflist *refs,
-                             struct orch_error *err)
-{
-    struct catalogue_entry entry = {.object = part->object, .refs = *refs};
-    int32_t rc = catalogue_writer_add(part->catalogue, &entry, err);
-    digest_object(part->digest, &entry);
-    part->objects++;
-    part->object_bytes += part->object.size_bytes;
-    part->state = PART_IDLE;
-    return rc;
-}
-
-static int32_t end_object(struct part_writer *part, struct orch_error *err)
-{
-    struct reflist refs;
-    int32_t rc = chunk_cutter_flush(part->cutter, err);
-    if (rc == ORCH_OK) {
-        rc = reflist_writer_finish(part->content, &refs, err);
-    }
-    part->stats.items_read++;
-    return rc == ORCH_OK ? finish_object(part, &refs, err) : rc;
+    return rc == ORCH_OK ? partlog_begin(part, object, err) : rc;
 }
 
 static int32_t unchanged(struct part_writer *part, const struct orch_object *object,
                          struct orch_error *err)
 {
-    struct reflist refs;
     int32_t rc = take_object(part, object, err);
-    if (rc == ORCH_OK) {
-        rc = partearlier_find(part, &part->object, &part->object.size_bytes, &refs, err);
-    }
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    part->stats.items_unchanged++;
-    return finish_object(part, &refs, err);
+    return rc == ORCH_OK ? partlog_unchanged(part, object, err) : rc;
+}
+
+static int32_t end_object(struct part_writer *part, struct orch_error *err)
+{
+    part->state = PART_IDLE;
+    return partlog_end(part, err);
 }
 
 static int32_t hole(struct part_writer *part, uint64_t len, struct orch_error *err)
@@ -179,22 +139,13 @@ static int32_t hole(struct part_writer *part, uint64_t len, struct orch_error *e
     if (part->state != PART_OBJECT) {
         return orch_fail(err, ORCH_E_PROTOCOL, "the plugin sent a hole outside an object");
     }
-    if (len > (uint64_t)INT64_MAX || part->object.size_bytes > (uint64_t)INT64_MAX - len) {
+    if (len > (uint64_t)INT64_MAX || part->object_size > (uint64_t)INT64_MAX - len) {
         return orch_fail(err, ORCH_E_PROTOCOL, "object \"%s\" has a hole of %llu bytes",
-                         escape_name(part->object.name, part->object.name_len, text),
+                         escape_name(part->name.data, part->name.len, text),
                          (unsigned long long)len);
     }
-    if (len == 0) {
-        return ORCH_OK;
-    }
-    struct ref ref = {.hole = true, .len = len};
-    int32_t rc = chunk_cutter_flush(part->cutter, err);
-    if (rc == ORCH_OK) {
-        chunk_cutter_skip(part->cutter, len);
-        part->object.size_bytes += len;
-        rc = reflist_writer_add(part->content, &ref, err);
-    }
-    return rc;
+    part->object_size += len;
+    return len == 0 ? ORCH_OK : partlog_hole(part, len, err);
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -241,6 +192,9 @@ static int32_t begin_record(struct part_writer *part, const struct orch_record *
 {
     struct record_entry *entry = &part->record;
     int32_t rc = check_record(record, err);
+    if (rc == ORCH_OK) {
+        rc = partlog_drain(part, err);
+    }
     if (rc == ORCH_OK && part->records == NULL) {
         rc = records_writer_new(partstore_block, partstore_node, part, &part->records, err);
     }
@@ -328,8 +282,8 @@ static int32_t data(struct part_writer *part, const struct orch_event *event,
     if (part->state == PART_RECORD) {
         return record_data(part, event->data, event->data_len, err);
     }
-    part->object.size_bytes += event->data_len;
-    return chunk_cutter_feed(part->cutter, event->data, (size_t)event->data_len, err);
+    part->object_size += event->data_len;
+    return partlog_data(part, event->data, (size_t)event->data_len, err);
 }
 
 static int32_t end_item(struct part_writer *part, struct orch_error *err)
@@ -364,7 +318,7 @@ static int32_t between(struct part_writer *part, const struct orch_event *event,
         return begin_record(part, &event->record, err);
     default:
         part->state = PART_ENDED;
-        return ORCH_OK;
+        return partlog_drain(part, err);
     }
 }
 

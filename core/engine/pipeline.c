@@ -420,11 +420,20 @@ int32_t pipeline_take(struct pipeline *p, uint32_t kind, struct pipeline_owner *
     }
     frame->len = 0;
     frame->count = 0;
+    frame->profile = 0;
     frame->kind = kind;
     frame->owner = owner;
     frame->next = NULL;
     *out = frame;
     return ORCH_OK;
+}
+
+void pipeline_return(struct pipeline *p, struct pipeline_frame *frame)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    frame->next = p->idle;
+    p->idle = frame;
+    (void)pthread_mutex_unlock(&p->lock);
 }
 
 int32_t pipeline_submit(struct pipeline *p, struct pipeline_frame *frame, struct orch_error *err)

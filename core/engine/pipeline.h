@@ -28,7 +28,9 @@ struct pipeline_frame {
     size_t len;
     struct pack_chunk *chunks;
     size_t count;
-    uint32_t kind; /* PACK_* */
+    uint32_t kind;    /* PACK_* */
+    uint32_t profile; /* ORCH_PROFILE_*, of its objects; the owner's */
+    bool hashed;      /* the hasher's */
     struct pipeline_owner *owner;
     struct pipeline_frame *next;
 };
@@ -43,6 +45,8 @@ int32_t pipeline_take(struct pipeline *pipeline, uint32_t kind, struct pipeline_
 /* Hands over a frame, empty or not; waits while too many are in flight. */
 int32_t pipeline_submit(struct pipeline *pipeline, struct pipeline_frame *frame,
                         struct orch_error *err) ORCH_CHECKED;
+/* Gives back a frame that is not to be submitted. */
+void pipeline_return(struct pipeline *pipeline, struct pipeline_frame *frame);
 /* Waits until all frames of this owner are in packs (or the pipeline has failed). */
 int32_t pipeline_wait(struct pipeline *pipeline, struct pipeline_owner *owner,
                       struct orch_error *err) ORCH_CHECKED;

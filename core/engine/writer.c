@@ -16,9 +16,13 @@ int32_t writer_open(struct repo *repo, struct index *index, const struct writer_
     chunkid_init(&writer->hash, repo_keys(repo));
     int32_t rc = chunk_gear_init(&writer->gear, repo_keys(repo), err);
     if (rc == ORCH_OK) {
+        rc = hasher_new(&writer->hash, options->jobs, &writer->hasher, err);
+    }
+    if (rc == ORCH_OK) {
         rc = pipeline_new(repo, index, options, &writer->pipeline, err);
     }
     if (rc != ORCH_OK) {
+        hasher_free(writer->hasher);
         free(writer);
         return rc;
     }
@@ -36,6 +40,7 @@ int32_t writer_finish(struct writer *writer, struct orch_error *err)
 void writer_close(struct writer *writer)
 {
     if (writer != NULL) {
+        hasher_free(writer->hasher);
         pipeline_free(writer->pipeline);
         if (!writer->finished) {
             index_release_claims(writer->index);

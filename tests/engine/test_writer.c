@@ -318,6 +318,71 @@ START_TEST(unchanged_objects_are_taken_over)
 }
 END_TEST
 
+/* What comes between two chunks is kept until the ids are there; here it is more than is kept. */
+START_TEST(one_change_before_many_unchanged)
+{
+    struct et_repo r;
+    struct part first, second, third;
+    struct items before = items_make(9000, 8);
+    struct items after = items_make(9000, 8);
+    et_repo_make(&r, true);
+    for (size_t i = 0; i < before.count; i++) {
+        before.items[i].len = after.items[i].len = before.items[i].len % 50;
+        before.items[i].hole_len = after.items[i].hole_len = 0;
+    }
+    et_backup(r.repo, NULL, NULL, feed_items, &before, &first);
+    for (size_t i = 0; i < 2; i++) {
+        et_text_fill(99 + i, after.items[4400 * i].data, after.items[4400 * i].len = 12);
+    }
+    after.unchanged_if = &before;
+    et_backup(r.repo, NULL, &first, feed_items, &after, &second);
+    ck_assert_uint_eq(second.stats.items_unchanged, 8998);
+    ck_assert_uint_eq(second.stats.bytes_new, 24);
+    compare_items(r.repo, &second, &after);
+    after.unchanged_if = NULL;
+    et_backup(r.repo, NULL, NULL, feed_items, &after, &third);
+    ck_assert_mem_eq(second.content.catalogue_root, third.content.catalogue_root, 32);
+    part_done(&first);
+    part_done(&second);
+    part_done(&third);
+    items_free(&before);
+    items_free(&after);
+    et_repo_remove(&r);
+}
+END_TEST
+
+/* New chunks between known ones, in more frames than are under way at once. */
+START_TEST(new_chunks_among_known_ones)
+{
+    struct et_repo r;
+    struct part first, second;
+    struct items items = {.items = calloc(2, sizeof(struct item)), .count = 2};
+    et_repo_make(&r, true);
+    for (size_t i = 0; i < 2; i++) {
+        struct item *item = &items.items[i];
+        (void)snprintf(item->name, NAME_BYTES, "large%zu", i);
+        item->len = 24u << 20;
+        item->data = malloc(item->len);
+        et_random_fill(50 + i, item->data, item->len);
+    }
+    items.piece = 1 << 20;
+    et_backup(r.repo, NULL, NULL, feed_items, &items, &first);
+    for (size_t i = 0; i < 10; i++) {
+        et_random_fill(60 + i, items.items[0].data + i * (2u << 20) + 5, 700000);
+    }
+    memcpy(items.items[1].data, items.items[0].data, 8u << 20);
+    et_backup(r.repo, NULL, &first, feed_items, &items, &second);
+    ck_assert_uint_ge(second.stats.bytes_new, 7000000);
+    ck_assert_uint_le(second.stats.bytes_new, 20u << 20);
+    ck_assert_uint_eq(second.stats.bytes_new + second.stats.bytes_reused, 48u << 20);
+    compare_items(r.repo, &second, &items);
+    part_done(&first);
+    part_done(&second);
+    items_free(&items);
+    et_repo_remove(&r);
+}
+END_TEST
+
 /* An object of more references than stand inline: its list is a tree. */
 START_TEST(a_long_list_of_chunks)
 {
@@ -854,6 +919,8 @@ int main(void)
     tcase_add_test(tests, an_empty_part_is_a_part);
     tcase_add_test(tests, the_same_again_stores_nothing);
     tcase_add_test(tests, unchanged_objects_are_taken_over);
+    tcase_add_test(tests, one_change_before_many_unchanged);
+    tcase_add_test(tests, new_chunks_among_known_ones);
     tcase_add_test(tests, a_long_list_of_chunks);
     tcase_add_loop_test(tests, records_come_back, 0, 5);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
