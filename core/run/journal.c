@@ -15,6 +15,7 @@
 
 #define JOURNAL_MAX (64u << 20)
 #define JOURNAL_FOLDER "journals"
+#define FINISHED_FOLDER "finished" /* below it */
 
 struct journal {
     pthread_mutex_t mutex;
@@ -50,12 +51,48 @@ static int32_t journal_new(const char *path, const char *run_id, int flags, stru
     return ORCH_OK;
 }
 
+static bool has_event(const json_t *lines, const char *event)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach(lines, i, line)
+    {
+        const char *found = json_string_value(json_object_get(line, "event"));
+        if (found != NULL && strcmp(found, event) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A finished journal has nothing left to tell a later run: out of the folder that is read, into one
+ * that is kept for people. What cannot be moved stays and is passed over. */
+static void put_away(const char *path)
+{
+    CLEANUP_FREE char *folder = NULL;
+    CLEANUP_FREE char *kept = NULL;
+    const char *slash = strrchr(path, '/');
+    struct orch_error ignored = ORCH_ERROR_INIT;
+    if (slash == NULL ||
+        asprintf(&folder, "%.*s/" FINISHED_FOLDER, (int)(slash - path), path) < 0) {
+        folder = NULL;
+        return;
+    }
+    if (file_make_dirs(folder, 0700, &ignored) == ORCH_OK &&
+        (kept = file_join(folder, slash + 1)) != NULL) {
+        (void)rename(path, kept);
+    }
+}
+
 void journal_close(struct journal *journal)
 {
     if (journal == NULL) {
         return;
     }
     if (journal->fd >= 0) {
+        if (has_event(journal->lines, "finished")) {
+            put_away(journal->path); /* while it is locked */
+        }
         (void)close(journal->fd);
     }
     (void)pthread_mutex_destroy(&journal->mutex);
@@ -162,20 +199,6 @@ int32_t journal_create(const struct config *config, const char *run_id, const js
     return rc;
 }
 
-static bool has_event(const json_t *lines, const char *event)
-{
-    size_t i;
-    json_t *line;
-    json_array_foreach(lines, i, line)
-    {
-        const char *found = json_string_value(json_object_get(line, "event"));
-        if (found != NULL && strcmp(found, event) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* An unfinished journal, as found in the folder. */
 struct found {
     char path[4096];
@@ -212,8 +235,9 @@ static int32_t walk(const struct config *config,
         rc = read_lines(found.path, found.lines, &whole, err);
         found.started_ns =
             json_integer_value(json_object_get(json_array_get(found.lines, 0), "started_ns"));
-        if (rc == ORCH_OK && json_array_size(found.lines) > 0 &&
-            !has_event(found.lines, "finished")) {
+        if (rc == ORCH_OK && has_event(found.lines, "finished")) {
+            put_away(found.path); /* its run was killed behind that line */
+        } else if (rc == ORCH_OK && json_array_size(found.lines) > 0) {
             rc = each(ctx, &found, err);
         }
         json_decref(found.lines);

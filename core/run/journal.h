@@ -3,7 +3,8 @@
  *
  * File STATE/journals/RUN.jsonl: one JSON object a line, each synced before the call returns. The
  * first line holds the request (what was asked for) and the resolved plan with its hash. The file
- * is locked while its run is at work, so that a run is never resumed twice at once.
+ * is locked while its run is at work, so that a run is never resumed twice at once. Once it is
+ * finished it is put away: STATE/journals/finished/RUN.jsonl, which nobody reads again.
  */
 #ifndef CORE_RUN_JOURNAL_H
 #define CORE_RUN_JOURNAL_H

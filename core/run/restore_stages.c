@@ -91,7 +91,12 @@ static int32_t run_check(struct restore *r, const struct restore_step *step, siz
     }
     report_text(r->ctx->report, REPORT_PHASE, NULL, "step %zu of %zu: check: %s", number + 1,
                 r->plan.step_count, step->command);
-    int32_t rc = shell_run(step->command, step->timeout_ms, r->ctx->cancel, err);
+    char run[64], set[64], name[64];
+    (void)snprintf(run, sizeof(run), "ORCHESTRATE_RUN=%s", r->result->run_id);
+    (void)snprintf(set, sizeof(set), "ORCHESTRATE_SET=%s", r->result->set_id);
+    (void)snprintf(name, sizeof(name), "ORCHESTRATE_SET_NAME=%s", r->result->set_name);
+    const char *facts[] = {run, set, name, NULL};
+    int32_t rc = shell_run(step->command, facts, step->timeout_ms, r->ctx->cancel, err);
     if (rc != ORCH_OK) {
         return orch_wrap(err, "step %zu failed, later steps were not begun", number + 1);
     }

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,7 +18,42 @@
 
 extern char **environ;
 
-static int32_t spawn(const char *command, pid_t *pid, struct orch_error *err)
+static bool passes(const char *entry)
+{
+    static const char *const names[] = {
+        "PATH=", "HOME=", "USER=", "LOGNAME=", "LANG=", "LC_", "TZ=", "TMPDIR="};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strncmp(entry, names[i], strlen(names[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A new array of borrowed entries. */
+static char **make_environment(const char *const *facts)
+{
+    size_t count = 0, n = 0;
+    for (size_t i = 0; environ != NULL && environ[i] != NULL; i++) {
+        count++;
+    }
+    for (size_t i = 0; facts != NULL && facts[i] != NULL; i++) {
+        count++;
+    }
+    char **out = calloc(count + 1, sizeof(*out));
+    for (size_t i = 0; out != NULL && environ != NULL && environ[i] != NULL; i++) {
+        if (passes(environ[i])) {
+            out[n++] = environ[i];
+        }
+    }
+    for (size_t i = 0; out != NULL && facts != NULL && facts[i] != NULL; i++) {
+        out[n++] = (char *)(uintptr_t)facts[i];
+    }
+    return out;
+}
+
+static int32_t spawn(const char *command, const char *const *facts, pid_t *pid,
+                     struct orch_error *err)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -38,8 +75,10 @@ static int32_t spawn(const char *command, pid_t *pid, struct orch_error *err)
     char shell[] = "/bin/sh", flag[] = "-c";
     char *text = strdup(command);
     char *argv[] = {shell, flag, text, NULL};
-    int rc =
-        text == NULL ? ENOMEM : posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
+    CLEANUP_FREE char **envp = make_environment(facts);
+    int rc = text == NULL || envp == NULL
+                 ? ENOMEM
+                 : posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, envp);
     free(text);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)posix_spawnattr_destroy(&attributes);
@@ -70,11 +109,11 @@ static int32_t wait_for(pid_t pid, int64_t timeout_ms, const volatile int *cance
     }
 }
 
-int32_t shell_run(const char *command, int64_t timeout_ms, const volatile int *cancel,
-                  struct orch_error *err)
+int32_t shell_run(const char *command, const char *const *facts, int64_t timeout_ms,
+                  const volatile int *cancel, struct orch_error *err)
 {
     pid_t pid = -1;
-    int32_t rc = spawn(command, &pid, err);
+    int32_t rc = spawn(command, facts, &pid, err);
     if (rc != ORCH_OK) {
         return rc;
     }

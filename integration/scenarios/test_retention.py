@@ -153,6 +153,64 @@ class Retention(Scenario):
         self.expect(0, system.command.run('prune', '--help'), '--keep-daily', 'newest verified', '--dry-run')
         self.expect(0, system.command.run('delete', '--help'), '--force', 'prune')
 
+    def test_beside_a_backup(self):
+        """A backup that began before the mark holds the deletion up: said, exit 0, and the next prune does it."""
+        system = self.small()
+        for days in (5, 4):
+            self.backup_at(system, days)
+        with open(system.path('uploads/large'), 'wb') as file:
+            file.write(os.urandom(12 << 20))
+        running = system.command.start('backup', '--rate-limit', '500kB/s')
+        try:
+            deadline = time.monotonic() + 60
+            while not os.listdir(system.path('repository', 'leases')) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            told = self.prune(system, '--max-count', '1', '--wait', '0')
+            self.assertEqual('marked', told['state'])
+            self.assertEqual('backup', told['blocked']['work'])
+            self.assertEqual(running.pid, told['blocked']['pid'])
+            self.assertEqual(1, told['sets_removed'])
+            self.assertGreater(told['packs_waiting'], 0)
+            self.expect(0, system.command.run('prune', '--wait', '0'), 'Marked: ', 'next prune, once backup',
+                        'pid %d' % running.pid)
+        finally:
+            running.kill()
+            running.communicate()
+        done = self.prune(system)
+        self.assertEqual('completed', done['state'])
+        self.assertGreater(done['data']['packs_removed'], 0)
+        self.expect(0, system.command.run('verify'))
+
+    def test_beside_a_prune(self):
+        """Two at once: one gives up, exit 1, and says who is at work."""
+        system = self.small()
+        for days in (5, 4):
+            self.backup_at(system, days)
+        with open(system.path('uploads/large'), 'wb') as file:
+            file.write(os.urandom(12 << 20))
+        backup = system.command.start('backup', '--rate-limit', '500kB/s')
+        prune = None
+        try:
+            leases = system.path('repository', 'leases')
+            deadline = time.monotonic() + 60
+            while not os.listdir(leases) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            prune = system.command.start('prune', '--max-count', '1')
+            while not os.path.isdir(system.path('repository', 'marks')) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            told = self.expect(1, system.command.run('prune', '--wait', '0'), 'another prune is at work',
+                               'pid %d' % prune.pid, '--wait')
+            self.assertNotIn('sets removed', told.out)
+            busy = self.prune(system, '--wait', '0', code=1)
+            self.assertEqual(('busy', prune.pid), (busy['state'], busy['blocked']['pid']))
+        finally:
+            for process in (backup, prune):
+                if process:
+                    process.kill()
+                    process.communicate()
+        self.assertEqual('completed', self.prune(system)['state'])
+        self.expect(0, system.command.run('verify'))
+
     # ---- delete ----
 
     def test_delete(self):

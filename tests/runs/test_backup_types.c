@@ -202,12 +202,14 @@ static void remove_leases(const struct runtest *where)
 
 #define TTL_MS 400
 
-/* Until a holder must know that its lease is gone: no renewal has worked for longer than it lives.
- */
-static void outlive(int64_t from_ms)
+/* Takes the lease away until its holder must know: for longer than it lives. Again and again, since
+ * a renewal that had just looked puts it back once. */
+static void lose_lease(const struct runtest *where)
 {
+    int64_t from_ms = clock_monotonic_ms();
     while (clock_monotonic_ms() - from_ms < TTL_MS + TTL_MS / 2) {
         struct timespec pause = {.tv_nsec = 10000000};
+        remove_leases(where);
         (void)nanosleep(&pause, NULL);
     }
 }
@@ -215,8 +217,7 @@ static void outlive(int64_t from_ms)
 static void lose_and_outlive(struct runtest *where, const struct report_event *event)
 {
     if (event->text != NULL && strcmp(event->text, "streaming") == 0) {
-        remove_leases(where);
-        outlive(clock_monotonic_ms());
+        lose_lease(where);
     }
 }
 
@@ -238,8 +239,7 @@ static void lose_at_manifest(void *ctx, const char *name)
     (void)ctx;
     if (strncmp(name, "sets/", 5) == 0) {
         ck_assert_uint_eq(folder_count(t.dir, "repo/sets"), 1);
-        remove_leases(&t);
-        outlive(clock_monotonic_ms());
+        lose_lease(&t);
     }
 }
 

@@ -324,9 +324,18 @@ START_TEST(test_unfinished_and_abandon)
     ASSERT_OK(journal_abandon(&config, &kb, 1, &err), err);
     CLEANUP_FREE char *gone = unfinished("kb");
     ck_assert_str_eq(gone, "");
-    CLEANUP_FREE char *text = content(RUN);
-    ck_assert_ptr_nonnull(strstr(text, "\"abandoned\""));
     ck_assert_int_eq(resume(&journal), ORCH_E_NOT_FOUND);
+    /* It is put away for people to read; also one whose run was killed before that. */
+    CLEANUP_FREE char *left = folder_read(dir, "journals/" RUN ".jsonl");
+    ck_assert_ptr_null(left);
+    CLEANUP_FREE char *text = folder_read(dir, "journals/finished/" RUN ".jsonl");
+    ck_assert_ptr_nonnull(text);
+    ck_assert_ptr_nonnull(strstr(text, "\"abandoned\""));
+    set_content(RUN, text);
+    CLEANUP_FREE char *again = unfinished("kb");
+    ck_assert_str_eq(again, "");
+    left = folder_read(dir, "journals/" RUN ".jsonl");
+    ck_assert_ptr_null(left);
 }
 END_TEST
 

@@ -48,10 +48,26 @@ static const struct {
     {"sh -c 'kill -PIPE $$; exit 0'", ORCH_E_FAILED, "exit status 141"},
 };
 
+/* No secret of ours gets into a command; what it is told does. */
+START_TEST(test_environment)
+{
+    const char *facts[] = {"ORCHESTRATE_RUN=r1", NULL};
+    char command[512];
+    ck_assert_int_eq(setenv("APP_PASSWORD", "hidden", 1), 0);
+    (void)snprintf(command, sizeof(command),
+                   "test -z \"$APP_PASSWORD\" && test \"$ORCHESTRATE_RUN\" = r1 && test "
+                   "\"$PATH\" = '%s'",
+                   getenv("PATH"));
+    ASSERT_OK(shell_run(command, facts, LONG_MS, NULL, &err), err);
+    ASSERT_OK(shell_run("test -z \"$ORCHESTRATE_RUN\"", NULL, LONG_MS, NULL, &err), err);
+    ck_assert_int_eq(unsetenv("APP_PASSWORD"), 0);
+}
+END_TEST
+
 START_TEST(test_status)
 {
     (void)signal(SIGPIPE, SIG_IGN);
-    int32_t rc = shell_run(commands[_i].command, LONG_MS, NULL, &err);
+    int32_t rc = shell_run(commands[_i].command, NULL, LONG_MS, NULL, &err);
     if (commands[_i].rc == ORCH_OK) {
         ASSERT_OK(rc, err);
     } else {
@@ -69,7 +85,7 @@ START_TEST(test_output_goes_to_standard_error)
     int real_out = dup(STDOUT_FILENO), real_err = dup(STDERR_FILENO);
     ck_assert_int_ge(dup2(out_fd, STDOUT_FILENO), 0);
     ck_assert_int_ge(dup2(err_fd, STDERR_FILENO), 0);
-    int32_t rc = shell_run("echo to-out; echo to-err >&2", LONG_MS, NULL, &err);
+    int32_t rc = shell_run("echo to-out; echo to-err >&2", NULL, LONG_MS, NULL, &err);
     ck_assert_int_ge(dup2(real_out, STDOUT_FILENO), 0);
     ck_assert_int_ge(dup2(real_err, STDERR_FILENO), 0);
     (void)close(out_fd);
@@ -112,7 +128,7 @@ START_TEST(test_timeout_ends_the_whole_group)
     (void)snprintf(command, sizeof(command),
                    "exec >%s; echo up; trap '' TERM; sleep 1000 & sleep 1000 & wait", path);
     int64_t start = clock_monotonic_ms();
-    ASSERT_FAILS(shell_run(command, 1500, NULL, &err), ORCH_E_TIMEOUT, err,
+    ASSERT_FAILS(shell_run(command, NULL, 1500, NULL, &err), ORCH_E_TIMEOUT, err,
                  "it did not end within 1 s");
     ck_assert_ptr_nonnull(strstr(err.message, "command \"exec >"));
     ck_assert_int_ge(clock_monotonic_ms() - start, 1500);
@@ -145,7 +161,7 @@ START_TEST(test_cancel)
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, cancel_when_up, &canceller), 0);
     (void)snprintf(command, sizeof(command), "exec >%s; echo up; sleep 1000", path);
-    ASSERT_FAILS(shell_run(command, LONG_MS, &canceller.cancel, &err), ORCH_E_CANCELLED, err,
+    ASSERT_FAILS(shell_run(command, NULL, LONG_MS, &canceller.cancel, &err), ORCH_E_CANCELLED, err,
                  "the run was cancelled");
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     wait_for_end(fd);
@@ -157,7 +173,7 @@ START_TEST(test_group_of_its_own)
 {
     char command[128];
     (void)snprintf(command, sizeof(command), "test \"$(ps -o pgid= -p $$ | tr -d ' ')\" = $$");
-    ASSERT_OK(shell_run(command, LONG_MS, NULL, &err), err);
+    ASSERT_OK(shell_run(command, NULL, LONG_MS, NULL, &err), err);
 }
 END_TEST
 
@@ -169,7 +185,8 @@ START_TEST(test_long_command)
     memcpy(command, "exit 4 #", 8);
     memset(command + 8, 'x', sizeof(command) - 9);
     command[sizeof(command) - 1] = 0;
-    ASSERT_FAILS(shell_run(command, LONG_MS, NULL, &err), ORCH_E_FAILED, err, "exit status 4");
+    ASSERT_FAILS(shell_run(command, NULL, LONG_MS, NULL, &err), ORCH_E_FAILED, err,
+                 "exit status 4");
 }
 END_TEST
 
@@ -179,6 +196,7 @@ int main(void)
     TCase *tests = tcase_create("shell");
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, test_environment);
     tcase_add_loop_test(tests, test_status, 0, (int)COUNT_OF(commands));
     tcase_add_test(tests, test_output_goes_to_standard_error);
     tcase_add_test(tests, test_timeout_ends_the_whole_group);
