@@ -265,17 +265,22 @@ static int32_t condemn_rewritten(struct prune *prune, struct orch_error *err)
             rc = index_shun(prune->index, (const uint8_t(*)[PACK_ID_BYTES])pack.id, 1, err);
         }
     }
+    CLEANUP_FREE bool *good = calloc(prune->rewritten_count + 1, sizeof(*good));
+    if (rc == ORCH_OK && good == NULL) {
+        rc = no_memory(err);
+    }
+    if (rc == ORCH_OK && prune->rewritten_count > 0) {
+        rc = repack_verify(prune->repo, prune->index, prune->usage, prune->rewritten,
+                           prune->rewritten_count, good, err);
+    }
     for (size_t i = 0; rc == ORCH_OK && i < prune->rewritten_count; i++) {
-        size_t number = prune->rewritten[i];
-        bool good = false;
-        if (!known_pack(prune, number, &pack)) {
+        if (!known_pack(prune, prune->rewritten[i], &pack)) {
             continue;
         }
-        rc = repack_verify(prune->repo, prune->index, prune->usage, number, &good, err);
-        if (rc == ORCH_OK && good) {
+        if (good[i]) {
             rc = condemn(prune, &pack, err);
             prune->result->packs_rewritten += rc == ORCH_OK;
-        } else if (rc == ORCH_OK) {
+        } else {
             char name[PACK_NAME_BYTES];
             pack_name(pack.id, name);
             prune_warn(prune, "%s stays: not all that was copied of it is found", name);

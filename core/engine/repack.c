@@ -239,17 +239,14 @@ int32_t repack_run(struct repo *repo, struct index *index, const struct usage *u
     return rc;
 }
 
-int32_t repack_verify(struct repo *repo, struct index *index, const struct usage *usage,
-                      size_t number, bool *good, struct orch_error *err)
+static int32_t verify_pack(struct packreader *reader, struct index *index,
+                           const struct usage *usage, size_t number, bool *good,
+                           struct orch_error *err)
 {
     struct index_pack pack;
-    struct packreader *reader = NULL;
     struct pack_table table = {.frame_count = 0};
-    *good = index_pack_at(index, number, &pack);
-    int32_t rc = packreader_new(repo, &reader, err);
-    if (rc == ORCH_OK && *good) {
-        rc = load_table(reader, &pack, &table, err);
-    }
+    *good = index_pack_at(index, number, &pack) && !pack.gone;
+    int32_t rc = *good ? load_table(reader, &pack, &table, err) : ORCH_OK;
     for (size_t i = 0; rc == ORCH_OK && *good && i < table.chunk_count; i++) {
         struct chunk_location place;
         *good = !usage_needs(usage, pack.first_place + i) ||
@@ -257,6 +254,17 @@ int32_t repack_verify(struct repo *repo, struct index *index, const struct usage
                  !index_shunned(index, place.pack_number));
     }
     pack_table_clear(&table);
+    return rc;
+}
+
+int32_t repack_verify(struct repo *repo, struct index *index, const struct usage *usage,
+                      const size_t *numbers, size_t count, bool *good, struct orch_error *err)
+{
+    struct packreader *reader = NULL;
+    int32_t rc = packreader_new(repo, &reader, err);
+    for (size_t i = 0; rc == ORCH_OK && i < count; i++) {
+        rc = verify_pack(reader, index, usage, numbers[i], &good[i], err);
+    }
     packreader_free(reader);
     return rc;
 }

@@ -24,9 +24,10 @@ int32_t repack_run(struct repo *repo, struct index *index, const struct usage *u
                    bool (*stop)(void *ctx), void *ctx, bool *copied, struct repack_result *result,
                    struct orch_error *err) ORCH_CHECKED;
 
-/* Once these packs are shunned: *good tells whether everything needed of pack `number` is found in
- * a pack that is not. Trust, but look, before something is deleted. */
+/* Once these packs are shunned: good[i] tells whether everything needed of the pack is found in one
+ * that is not. Trust, but look, before something is deleted. */
 int32_t repack_verify(struct repo *repo, struct index *index, const struct usage *usage,
-                      size_t number, bool *good, struct orch_error *err) ORCH_CHECKED;
+                      const size_t *numbers, size_t count, bool *good,
+                      struct orch_error *err) ORCH_CHECKED;
 
 #endif
