@@ -30,6 +30,7 @@ static struct worker *make(int socket)
     worker->thread_socket = -1;
     worker->in_process = true; /* no limits in time: the end of the connection ends it */
     worker->inline_data = true;
+    worker->read_ahead = WORKER_BLOCKS;
     worker->log = drop_log;
     worker->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     worker->plugin_path = strdup("/p.so");
