@@ -45,6 +45,14 @@ components: {
 };
 ''')
 put('config', 'list', 'components: { a: { plugin = "p"; words = ( "a", ( 1, 2L ), { x = 0x1F; } ); }; };')
+put('config', 'retention', '''repositories: { main: { url = "/r"; encryption = "none"; jobs = 2;
+  retention: ( { label = "nightly"; keep_daily = 14; keep_weekly = 8; max_age = "90d"; },
+               { components = [ "a" ]; keep_last = 3; keep_hourly = 2; max_size = "10GB"; },
+               { keep_monthly = 12; keep_yearly = 3; max_count = 50; } ); }; };
+components: { a: { plugin = "p"; }; };
+''')
+put('plan', 'prune', 'plan: { name = "n"; steps = ( { prune: { keep_last = 7; max_age = "1y"; wait = "5m"; '
+    'repack_above = 30; } } ); };')
 put('plan', 'restore', '''plan: { name = "recover"; set = "latest"; steps = (
   { restore: { components = [ "a", "b" ]; strategy = "replace"; } },
   { check: { command = "/bin/true"; timeout = "5m"; } },
@@ -314,6 +322,13 @@ proof = {'document': 1, 'set': ID, 'good': True, 'level': 'data', 'own': False, 
 put('proof', 'full', json.dumps(proof))
 put('proof', 'own', json.dumps(dict(proof, own=True, run_id='')))
 put('proof', 'bad', json.dumps(dict(proof, good=False, level='manifest')))
+put('names', 'ours', '\n'.join([
+    'packs/01/' + '01' * 16, 'sets/20260131_120000.' + ID, 'runs/%s/1' % ID, 'leases/' + ID, 'lapsed/' + ID,
+    'proofs/' + ID, 'parts/' + ID, 'index/' + HEX32]))
+put('names', 'nearly', '\n'.join([
+    'packs/02/' + '01' * 16, 'packs/01/' + '01' * 17, 'sets/x', 'sets/20260131_120000-2', 'runs/%s/0' % ID,
+    'runs/%s/01' % ID, 'leases/' + ID[1:], 'lapsed/' + ID + '0', 'streams/x/1', 'tmp/1-1-1']))
+put('names', 'mark', 'marks/' + ID + '\nmarks/readme.txt')
 RUN = '0102030405060708090a0b0c0d0e0f10'
 
 
