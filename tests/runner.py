@@ -29,6 +29,7 @@ SETUP = {
 }
 FUZZ_SECONDS, FUZZ_SECONDS_OTHERS = 30, 10
 SCENARIOS_AT_ONCE = 2
+SCENARIOS_FIRST = ('kills', 'concurrent', 'crashes', 'faults', 'reader', 'damage')  # they take longest
 SUITES = ('unit', 'sanitize', 'scenarios', 'fuzz')
 
 
@@ -97,8 +98,13 @@ def run_unit(folder, name, count, case, env=None):
                       (result.get('stdout') or '') + (result.get('stderr') or ''))
 
 
+def scenario_name(path):
+    return os.path.basename(path)[5:-3]
+
+
 def scenario_files():
-    return sorted(glob.glob(os.path.join(ROOT, 'integration', 'scenarios', 'test_*.py')))
+    files = glob.glob(os.path.join(ROOT, 'integration', 'scenarios', 'test_*.py'))
+    return sorted(files, key=lambda path: (scenario_name(path) not in SCENARIOS_FIRST, path))
 
 
 def runs_alone(path):
@@ -112,7 +118,7 @@ def run_scenario(path, case, keep):
     env = dict(os.environ, ORCHESTRATE_BUILD=UNIT, PYTHONDONTWRITEBYTECODE='1')
     if keep:
         env['ORCHESTRATE_KEEP'] = '1'
-    name = os.path.basename(path)[5:-3]
+    name = scenario_name(path)
     arguments = [] if case is None or case in name else ['-k', case]
     start = time.monotonic()
     done = subprocess.run(['/usr/bin/python3', path] + arguments, env=env, stdout=subprocess.PIPE,
@@ -174,7 +180,7 @@ def main():
     if options.list:
         build(UNIT)
         print('\n'.join('unit/' + n for n in meson_tests(UNIT)))
-        print('\n'.join('scenarios/' + os.path.basename(p)[5:-3] for p in scenario_files()))
+        print('\n'.join('scenarios/' + scenario_name(p) for p in scenario_files()))
         return 0
     count = Count()
     for suite in (options.suite,) if options.suite else SUITES:
