@@ -7,6 +7,9 @@
  *     scale lookup DIR          looks up chunks that are there, and such that are not
  *     scale backup DIR          1,000 new chunks and a set of them
  *     scale verify DIR          every set at level index
+ *     scale prune DIR [whole]   the oldest set goes, and what only it needed. Packs that are
+ *                               small or hardly used are rewritten, which here are nearly all;
+ *                               `whole`: none is
  *
  * Prints a JSON document of one line: seconds, and the most memory that the process had, private
  * and shared, without pages of files (RssAnon + RssShmem, sampled every 5 ms).
@@ -18,9 +21,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "engine/check.h"
 #include "engine/frame.h"
+#include "engine/prune.h"
 #include "engine/writerimpl.h"
 #include "enginetest.h"
 
@@ -84,8 +87,12 @@ static void watch_start(struct watch *watch)
 static void watch_report(struct watch *watch, const char *step, const char *more)
 {
     double seconds = 1e-9 * (double)(clock_monotonic_ns() - watch->start_ns);
+    uint64_t last = memory_now(); /* a short step may have had no sample */
     atomic_store(&watch->stop, true);
     (void)pthread_join(watch->thread, NULL);
+    if (last > atomic_load(&watch->peak)) {
+        atomic_store(&watch->peak, last);
+    }
     printf("{\"step\": \"%s\", \"seconds\": %.3f, \"memory_mb\": %.1f%s%s}\n", step, seconds,
            1e-6 * (double)atomic_load(&watch->peak), more[0] == '\0' ? "" : ", ", more);
     (void)fflush(stdout);
@@ -290,7 +297,7 @@ static void rate(struct index *index, const struct chunkid *hash, uint64_t chunk
                                      .hash = hash,
                                      .chunks = chunks,
                                      .seed = i + 1,
-                                     .lookups = 16 * BATCH,
+                                     .lookups = chunks < 4 * BATCH ? 4 * BATCH : 16 * BATCH,
                                      .there = there};
         if (pthread_create(&ids[i], NULL, look_up, &lookers[i]) != 0) {
             ck_abort_msg("cannot start a thread");
@@ -315,7 +322,7 @@ static void step_lookup(const char *dir, uint64_t chunks)
     chunkid_init(&hash, repo_keys(place.repo));
     watch_start(&watch);
     struct index *index = place_index(&place, false);
-    uint64_t few = chunks < 10000 ? chunks : 10000;
+    uint64_t few = chunks < 10000 ? chunks : 10000; /* so few are in the processor's caches */
     rate(index, &hash, chunks, true, 1, "hits", &text);
     rate(index, &hash, chunks, false, 1, "misses", &text);
     rate(index, &hash, few, true, 1, "hot", &text);
@@ -364,11 +371,51 @@ static void step_verify(const char *dir)
     place_close(&place);
 }
 
+static int32_t choose_oldest(void *ctx, const struct set_list *sets, bool *remove,
+                             struct orch_error *err)
+{
+    size_t oldest = 0;
+    (void)ctx;
+    (void)err;
+    for (size_t i = 1; i < sets->count; i++) {
+        oldest = sets->sets[i]->started_ns < sets->sets[oldest]->started_ns ? i : oldest;
+    }
+    remove[oldest] = true;
+    return ORCH_OK;
+}
+
+static void step_prune(const char *dir, bool whole)
+{
+    struct place place;
+    struct watch watch;
+    struct prune_result result = {0};
+    struct orch_error err = ORCH_ERROR_INIT;
+    CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
+    place_open(&place, dir, false);
+    struct prune_options options = {.choose = choose_oldest,
+                                    .wait_ms = -1,
+                                    .repack_above = whole ? 100 : 0,
+                                    .cache_dir = place.cache,
+                                    .writer = {.codec = CODEC_NONE}};
+    watch_start(&watch);
+    et_ok(prune_run(place.repo, &options, &result, &err), err);
+    buffer_printf(&text,
+                  "\"done\": %s, \"walk\": %.3f, \"repack\": %.3f, \"sweep\": %.3f, "
+                  "\"packs\": %llu, \"packs_removed\": %llu, \"packs_rewritten\": %llu, "
+                  "\"chunks_needed\": %llu",
+                  result.state == PRUNE_DONE ? "true" : "false", 1e-3 * (double)result.walk_ms,
+                  1e-3 * (double)result.repack_ms, 1e-3 * (double)result.sweep_ms,
+                  (unsigned long long)result.packs, (unsigned long long)result.packs_removed,
+                  (unsigned long long)result.packs_rewritten,
+                  (unsigned long long)result.chunks_needed);
+    watch_report(&watch, whole ? "prune, no rewriting" : "prune", buffer_string(&text));
+    place_close(&place);
+}
+
 int main(int argc, char **argv)
 {
     const char *step = argc > 2 ? argv[1] : "";
     uint64_t chunks = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
-    log_set_level(ORCH_LOG_INFO);
     if (strcmp(step, "make") == 0 && chunks >= 1000) {
         step_make(argv[2], chunks);
     } else if (strcmp(step, "open") == 0) {
@@ -379,8 +426,10 @@ int main(int argc, char **argv)
         step_backup(argv[2], chunks);
     } else if (strcmp(step, "verify") == 0) {
         step_verify(argv[2]);
+    } else if (strcmp(step, "prune") == 0) {
+        step_prune(argv[2], argc > 3 && strcmp(argv[3], "whole") == 0);
     } else {
-        fprintf(stderr, "usage: scale make|open|lookup|backup|verify DIR [CHUNKS]\n");
+        fprintf(stderr, "usage: scale make|open|lookup|backup|verify|prune DIR [CHUNKS]\n");
         return 2;
     }
     return 0;
