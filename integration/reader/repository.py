@@ -158,9 +158,13 @@ def integer(fields, name, what, most=(1 << 63) - 1):
     return value
 
 
-def text(fields, name, what, form=r'[\s\S]*'):
+TEXT_LIMITS = {'label': 127, 'host': 255, 'source_identity': 255, 'error': 1023}  # in bytes; else 63
+
+
+def text(fields, name, what, form=None):
     value = fields.get(name)
-    need(isinstance(value, str) and re.fullmatch(form, value), what, 'no proper ', name)
+    need(isinstance(value, str) and (re.fullmatch(form, value) if form else
+                                     len(value.encode('utf-8', 'replace')) <= TEXT_LIMITS.get(name, 63)), what, 'no proper ', name)
     return value
 
 
@@ -283,12 +287,14 @@ class Repository:
     def manifest(self, name):
         fields = self.document(name, MANIFEST, name=name[5:-33], id=name[-32:])
         text(fields, 'state', name, 'completed|partial')
+        text(fields, 'label', name), text(fields, 'host', name)
         text({'lease': '', **fields}, 'lease', name, '(%s)?' % ID)
         names = set()
         for item in array(fields, 'components', name, 4096):
             need(isinstance(item, dict) and item.get('good') in (True, False), name, 'no proper component')
             text(item, 'part', name, ID if item['good'] else '')
             need(item['good'] or fields['state'] == 'partial', name, 'completed, with a component that failed')
+            text(item, 'plugin', name), text(item, 'error', name), array(item, 'depends_on', name, 4096)
             names.add(text(item, 'name', name))
         need(len(names) == len(fields['components']), name, 'a component stands twice')
         return fields
@@ -298,6 +304,7 @@ class Repository:
         name = 'parts/' + item['part']
         fields = self.document(name, MANIFEST, id=item['part'], component=item['name'])
         need(isinstance(fields.get('content'), dict), name, 'no proper content')
+        text(fields, 'plugin', name), text(fields, 'source_identity', name)
         for layer in array(fields['content'], 'layers', name, 64):
             need(isinstance(layer, dict), name, 'no proper layer')
         return fields
