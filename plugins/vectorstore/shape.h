@@ -37,8 +37,8 @@ struct shape {
 
 /*
  * Reads the index in `fd` (from its start; the position is not moved) of `size` bytes.
- * ORCH_E_CORRUPT when it cannot be an index or contradicts itself, ORCH_E_IO when it cannot be
- * read.
+ * ORCH_E_CORRUPT when it cannot be an index or contradicts itself, ORCH_E_UNSUPPORTED when it is one
+ * of a kind that is not known here (err->message names it), ORCH_E_IO when it cannot be read.
  */
 int32_t shape_read(int fd, uint64_t size, struct shape *shape, struct orch_error *err) ORCH_CHECKED;
 

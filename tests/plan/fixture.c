@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,4 +192,22 @@ const struct config_option *fixture_option(const struct config *config, const ch
         }
     }
     return NULL;
+}
+
+void fixture_says(const struct orch_error *err, const char *path, int line, const char *fragment)
+{
+    char place[PATH_MAX + 16];
+    (void)snprintf(place, sizeof(place), "%s:%d: ", path, line);
+    ck_assert_msg(strncmp(err->message, place, strlen(place)) == 0, "want line %d: %s", line,
+                  err->message);
+    ck_assert_msg(strstr(err->message, fragment) != NULL, "want %s: %s", fragment, err->message);
+}
+
+int fixture_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

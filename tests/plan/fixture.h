@@ -4,6 +4,8 @@
 #ifndef TESTS_PLAN_FIXTURE_H
 #define TESTS_PLAN_FIXTURE_H
 
+#include <check.h>
+
 #include "plan/config.h"
 
 struct fixture {
@@ -27,6 +29,11 @@ struct config *fixture_load(struct fixture *f);
 void fixture_fail(struct fixture *f, struct orch_error *err);
 /* The same for one file t.conf of that text. */
 void fixture_fail_text(const char *text, struct orch_error *err, char prefix[96]);
+
+/* The message begins with "path:line: " and has `fragment` in it. */
+void fixture_says(const struct orch_error *err, const char *path, int line, const char *fragment);
+/* Runs a suite and frees it; what main() returns. */
+int fixture_run(Suite *suite);
 
 /* The option of a component, or NULL. */
 const struct config_option *fixture_option(const struct config *config, const char *component,

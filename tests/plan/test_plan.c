@@ -237,16 +237,11 @@ START_TEST(test_wrong)
 {
     struct orch_error err = ORCH_ERROR_INIT;
     struct plan *plan = NULL;
-    char place[128];
     fixture_write(&f, "plans/p.plan", wrong[_i].text);
     ck_assert_int_eq(plan_load(config, "p", &plan, &err), ORCH_E_CONFIG);
     ck_assert_int_eq(err.code, ORCH_E_CONFIG);
     ck_assert_ptr_null(plan);
-    (void)snprintf(place, sizeof(place), "%s:%d: ", fixture_path(&f, "plans/p.plan"),
-                   wrong[_i].line);
-    ck_assert_msg(strncmp(err.message, place, strlen(place)) == 0, "want line %d: %s",
-                  wrong[_i].line, err.message);
-    ck_assert_msg(strstr(err.message, wrong[_i].fragment) != NULL, "%s", err.message);
+    fixture_says(&err, fixture_path(&f, "plans/p.plan"), wrong[_i].line, wrong[_i].fragment);
 }
 END_TEST
 
@@ -318,9 +313,5 @@ int main(void)
     tcase_add_test(tcase, test_find);
     tcase_add_test(tcase, test_hash);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fixture_run(suite);
 }

@@ -60,9 +60,5 @@ int main(void)
     tcase_add_test(tcase, test_conf);
     tcase_add_test(tcase, test_plans);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fixture_run(suite);
 }

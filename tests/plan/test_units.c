@@ -1,5 +1,5 @@
 /* test_units.c: sizes and durations from text. */
-#include "plan/config.h"
+#include "fixture.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -124,9 +124,5 @@ int main(void)
     tcase_add_loop_test(tcase, test_duration, 0, sizeof(durations) / sizeof(durations[0]));
     tcase_add_loop_test(tcase, test_rate, 0, sizeof(rates) / sizeof(rates[0]));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fixture_run(suite);
 }

@@ -231,13 +231,8 @@ START_TEST(test_table)
     const struct wrong *w = &table[_i];
     struct orch_error err;
     char path[96];
-    char place[128];
     fixture_fail_text(w->text, &err, path);
-    (void)snprintf(place, sizeof(place), "%s:%d: ", path, w->line);
-    ck_assert_msg(strncmp(err.message, place, strlen(place)) == 0, "want line %d: %s", w->line,
-                  err.message);
-    ck_assert_msg(strstr(err.message, w->fragment) != NULL, "want %s: %s", w->fragment,
-                  err.message);
+    fixture_says(&err, path, w->line, w->fragment);
     /* What looks like a password in the file is in no message. */
     ck_assert_ptr_null(strstr(err.message, "geheim"));
 }
@@ -398,9 +393,5 @@ int main(void)
     tcase_add_loop_test(tcase, test_two_files, 0, sizeof(twice) / sizeof(twice[0]));
     tcase_add_test(tcase, test_folder);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fixture_run(suite);
 }
