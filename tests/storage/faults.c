@@ -13,7 +13,7 @@ struct faults_put {
 
 static int32_t faults_hit(struct faults *faults, enum faults_op op, struct orch_error *err)
 {
-    uint64_t call = ++faults->calls[op];
+    uint64_t call = __atomic_add_fetch(&faults->calls[op], 1, __ATOMIC_RELAXED); /* of any thread */
     if (faults->at != 0 && op == faults->op &&
         (call == faults->at || (faults->sticky && call > faults->at))) {
         return orch_fail(err, faults->code, "injected fault");
