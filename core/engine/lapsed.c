@@ -64,14 +64,36 @@ int32_t lapsed_from_json(const json_t *json, const char *lease, const char *set_
     return fields_end(&f, err);
 }
 
-int32_t lapsed_put(struct repo *repo, const char *lease, struct orch_error *err)
+/* Puts the file, unless another was first: his word counts then. *first (NULL allowed): we were. */
+static int32_t put_if_absent(struct repo *repo, const char *lease, const char *kept, bool *first,
+                             struct orch_error *err)
 {
-    CLEANUP_BUFFER struct buffer kept = BUFFER_INIT;
-    CLEANUP(cleanup_json) json_t *json = NULL;
-    struct set_list sets;
     struct orch_error why = ORCH_ERROR_INIT;
     char name[LAPSED_NAME];
     (void)snprintf(name, sizeof name, "%s/%s", LAPSED_FOLDER, lease);
+    CLEANUP(cleanup_json) json_t *json = kept == NULL ? NULL : lapsed_to_json(lease, kept);
+    if (json == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory to write %s", name);
+    }
+    int32_t rc =
+        repo_put_document(repo, name, KEY_CONTROL, json, STORAGE_IF_ABSENT | STORAGE_DURABLE, &why);
+    if (first != NULL) {
+        *first = rc == ORCH_OK;
+    }
+    if (rc != ORCH_OK && rc != ORCH_E_EXISTS) {
+        if (err != NULL) {
+            *err = why;
+        }
+        return rc;
+    }
+    crash_point(CRASH_LAPSED_STORED);
+    return ORCH_OK;
+}
+
+int32_t lapsed_put(struct repo *repo, const char *lease, struct orch_error *err)
+{
+    CLEANUP_BUFFER struct buffer kept = BUFFER_INIT;
+    struct set_list sets;
     /* A manifest that cannot be read might be one of this lease: then nobody can tell what counts.
      */
     int32_t rc = set_list_load_all(repo, NULL, NULL, &sets, err);
@@ -84,21 +106,29 @@ int32_t lapsed_put(struct repo *repo, const char *lease, struct orch_error *err)
         }
     }
     set_list_free(&sets);
-    const char *text = buffer_string(&kept);
-    json = text == NULL ? NULL : lapsed_to_json(lease, text);
-    if (json == NULL) {
-        return orch_fail(err, ORCH_E_NOMEM, "no memory to write %s", name);
-    }
-    rc =
-        repo_put_document(repo, name, KEY_CONTROL, json, STORAGE_IF_ABSENT | STORAGE_DURABLE, &why);
-    if (rc != ORCH_OK && rc != ORCH_E_EXISTS) { /* another observer was first: his word counts */
-        if (err != NULL) {
-            *err = why;
-        }
-        return rc;
-    }
-    crash_point(CRASH_LAPSED_STORED);
-    return ORCH_OK;
+    return put_if_absent(repo, lease, buffer_string(&kept), NULL, err);
+}
+
+/* What lapsed/LEASE says of a set. */
+static int32_t read_kept(struct repo *repo, const char *lease, const char *set_id, bool *kept,
+                         struct orch_error *err)
+{
+    char name[LAPSED_NAME];
+    char what[LAPSED_NAME + 32];
+    CLEANUP(cleanup_json) json_t *json = NULL;
+    (void)snprintf(name, sizeof name, "%s/%s", LAPSED_FOLDER, lease);
+    (void)snprintf(what, sizeof what, "repository file %s", name);
+    int32_t rc = repo_get_document(repo, name, KEY_CONTROL, &json, err);
+    return rc != ORCH_OK ? rc : lapsed_from_json(json, lease, set_id, what, kept, err);
+}
+
+int32_t lapsed_withdraw(struct repo *repo, const char *lease, const char *set_id, bool *kept,
+                        struct orch_error *err)
+{
+    bool first = false;
+    *kept = false;
+    int32_t rc = put_if_absent(repo, lease, "", &first, err);
+    return rc != ORCH_OK || first ? rc : read_kept(repo, lease, set_id, kept, err);
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
@@ -166,11 +196,5 @@ int32_t lapsed_list_check(const struct lapsed_list *list, const char *lease, con
         bsearch(lease, list->leases, list->count, ID_TEXT, compare_leases) == NULL) {
         return ORCH_OK;
     }
-    char name[LAPSED_NAME];
-    char what[LAPSED_NAME + 32];
-    CLEANUP(cleanup_json) json_t *json = NULL;
-    (void)snprintf(name, sizeof name, "%s/%s", LAPSED_FOLDER, lease);
-    (void)snprintf(what, sizeof what, "repository file %s", name);
-    int32_t rc = repo_get_document(list->repo, name, KEY_CONTROL, &json, err);
-    return rc != ORCH_OK ? rc : lapsed_from_json(json, lease, set_id, what, valid, err);
+    return read_kept(list->repo, lease, set_id, valid, err);
 }

@@ -37,6 +37,10 @@ int32_t mark_list_shun(const struct mark_list *list, struct index *index,
 /* Gives up on a lease: lists the manifests, puts lapsed/LEASE (if absent, durably) with the sets
  * that were written under it. */
 int32_t lapsed_put(struct repo *repo, const char *lease, struct orch_error *err) ORCH_CHECKED;
+/* The holder gives up on a lease that it has lost: the same, with no set. *kept: somebody was
+ * before it and keeps this set, which counts for good; else the set counts no more, for good. */
+int32_t lapsed_withdraw(struct repo *repo, const char *lease, const char *set_id, bool *kept,
+                        struct orch_error *err) ORCH_CHECKED;
 
 /* The leases that were given up on. Load it *after* listing sets/. */
 struct lapsed_list;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "engine/check.h"
+#include "engine/mark.h"
 #include "engine/proof.h"
 #include "run/backup_impl.h"
 
@@ -234,6 +235,41 @@ static void store_proof(struct backup *b)
     }
 }
 
+/*
+ * The lease was lost behind the manifest's back. Whether the set counts is decided once: it does
+ * when somebody who gave up on the lease has kept it (a prune may have removed an older set because
+ * of it since), and it never will when this is said first.
+ */
+static int32_t settle(struct backup *b, struct orch_error *lost)
+{
+    struct orch_error why = ORCH_ERROR_INIT;
+    bool kept = false;
+    if (lapsed_withdraw(b->ctx->repo, lease_id(b->lease), b->set->id, &kept, &why) != ORCH_OK) {
+        report_text(b->ctx->report, REPORT_FAILURE, NULL,
+                    "whether set %s counts could not be settled: %s", b->set->name, why.message);
+    }
+    if (!kept) {
+        return ORCH_E_TIMEOUT;
+    }
+    report_text(b->ctx->report, REPORT_WARNING, NULL,
+                "set %s was complete when others gave up on this backup, and counts: %s",
+                b->set->name, lost->message);
+    return ORCH_OK;
+}
+
+/* It was put but must not count. */
+static void withdraw(struct backup *b)
+{
+    char name[SET_FILE_NAME];
+    struct orch_error why = ORCH_ERROR_INIT;
+    set_file_name(b->set, name);
+    if (storage_remove(b->ctx->storage, name, &why) != ORCH_OK ||
+        storage_barrier(b->ctx->storage, &why) != ORCH_OK) {
+        report_text(b->ctx->report, REPORT_FAILURE, NULL, "set %s could not be withdrawn: %s",
+                    b->set->name, why.message);
+    }
+}
+
 int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error *err)
 {
     int32_t rc = build_set(b, started_ns, err);
@@ -254,21 +290,16 @@ int32_t backup_seal_set(struct backup *b, int64_t started_ns, struct orch_error 
     }
     crash_point(CRASH_SET_STORED);
     rc = lease_check(b->lease, err);
+    if (rc != ORCH_OK) {
+        rc = settle(b, err);
+    }
     if (rc == ORCH_OK && level_at_least(b, "manifest")) {
         const char *sets[] = {b->set->id, NULL};
         report_text(b->ctx->report, REPORT_PHASE, NULL, "verifying set %s", b->set->name);
         rc = prove(b, level_at_least(b, "index") ? CHECK_INDEX : CHECK_MANIFEST, sets, NULL, err);
     }
     if (rc != ORCH_OK) {
-        /* It was put but must not count: withdraw it. */
-        char name[SET_FILE_NAME];
-        struct orch_error ignored = ORCH_ERROR_INIT;
-        set_file_name(b->set, name);
-        if (storage_remove(b->ctx->storage, name, &ignored) != ORCH_OK ||
-            storage_barrier(b->ctx->storage, &ignored) != ORCH_OK) {
-            report_text(b->ctx->report, REPORT_FAILURE, NULL, "set %s could not be withdrawn: %s",
-                        b->set->name, ignored.message);
-        }
+        withdraw(b);
         return orch_wrap(err, "set %s was withdrawn", b->set->name);
     }
     crash_point(CRASH_BACKUP_VERIFIED);

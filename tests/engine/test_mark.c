@@ -193,6 +193,31 @@ START_TEST(test_which_sets_count)
 }
 END_TEST
 
+/* A holder that has lost its lease takes its set back, unless somebody has kept it. */
+START_TEST(test_withdraw)
+{
+    char early[ID_TEXT], late[ID_TEXT];
+    struct set_list valid;
+    bool kept = true;
+    put_set(LEASE_A, early);
+    ct_ok(lapsed_put(r.repo, LEASE_A, &err), err);
+    put_set(LEASE_B, late);
+    ct_ok(lapsed_withdraw(r.repo, LEASE_B, late, &kept, &err), err);
+    ck_assert(!kept);
+    ct_ok(lapsed_withdraw(r.repo, LEASE_B, late, &kept, &err), err);
+    ck_assert(!kept);
+    ct_ok(lapsed_put(r.repo, LEASE_B, &err), err); /* too late: the holder was first */
+    ct_ok(lapsed_withdraw(r.repo, LEASE_A, early, &kept, &err), err);
+    ck_assert(kept);
+    ct_ok(lapsed_withdraw(r.repo, LEASE_A, late, &kept, &err), err);
+    ck_assert(!kept);
+    ct_ok(set_list_load(r.repo, NULL, NULL, &valid, &err), err);
+    ck_assert_uint_eq(valid.count, 1);
+    ck_assert(listed(&valid, early));
+    set_list_free(&valid);
+}
+END_TEST
+
 static void count_damage(void *ctx, const char *name, const struct orch_error *why)
 {
     int *count = ctx;
@@ -244,6 +269,7 @@ int main(void)
     tcase_add_loop_test(tests, test_bad_documents, 0,
                         (int)(sizeof bad_marks / sizeof bad_marks[0]));
     tcase_add_test(tests, test_which_sets_count);
+    tcase_add_test(tests, test_withdraw);
     tcase_add_test(tests, test_damaged_lapsed);
     tcase_add_test(tests, test_no_word_over_an_unreadable_set);
     suite_add_tcase(suite, tests);
