@@ -13,8 +13,6 @@
 
 #include "engine/sha256lanes.h"
 
-#define RUNS_AT_ONCE 256u
-
 static void key_block(const uint8_t key[KEY_BYTES], uint8_t pad, uint32_t out[8])
 {
     uint8_t block[SHA256_CBLOCK];
@@ -74,7 +72,7 @@ void chunkid_of(const struct chunkid *state, const void *data, size_t len,
 /* Whole blocks side by side, what is left one after the other. */
 static void many(const struct chunkid *state, const struct chunkid_job *jobs, size_t count)
 {
-    struct sha256lanes_run runs[RUNS_AT_ONCE];
+    struct sha256lanes_run runs[SHA256LANES_MOST];
     for (size_t i = 0; i < count; i++) {
         runs[i] = (struct sha256lanes_run){.data = jobs[i].data,
                                            .blocks = jobs[i].len / SHA256LANES_BLOCK};
@@ -91,9 +89,9 @@ static void many(const struct chunkid *state, const struct chunkid_job *jobs, si
 void chunkid_of_many(const struct chunkid *state, const struct chunkid_job *jobs, size_t count)
 {
     bool wide = count >= SHA256LANES_LEAST && sha256lanes_available();
-    for (size_t at = 0; wide && at < count; at += RUNS_AT_ONCE) {
+    for (size_t at = 0; wide && at < count; at += SHA256LANES_MOST) {
         size_t left = count - at;
-        many(state, jobs + at, left < RUNS_AT_ONCE ? left : RUNS_AT_ONCE);
+        many(state, jobs + at, left < SHA256LANES_MOST ? left : SHA256LANES_MOST);
     }
     for (size_t i = 0; !wide && i < count; i++) {
         chunkid_of(state, jobs[i].data, jobs[i].len, jobs[i].id);

@@ -25,6 +25,9 @@ void chunkid_init_key(struct chunkid *state, const uint8_t key[KEY_BYTES]);
 void chunkid_of(const struct chunkid *state, const void *data, size_t len,
                 uint8_t id[CHUNKID_BYTES]);
 
+/* As many chunks as it is good to have together for chunkid_of_many(). */
+#define CHUNKID_MANY 512u
+
 /* A chunk whose id is wanted, and where it goes. */
 struct chunkid_job {
     const void *data;

@@ -32,6 +32,7 @@ void content_close(struct content_reader *reader)
     tree_cursor_free(reader->blocks);
     fetch_free(reader->meta);
     digest_free(reader->digest);
+    contentgaps_clear(&reader->gaps);
     buffer_free(&reader->key);
     free(reader);
 }
@@ -47,6 +48,7 @@ int32_t content_open(struct repo *repo, struct index *index, const struct part *
     reader->index = index;
     reader->part = part;
     reader->flags = flags;
+    contentgaps_init(&reader->gaps);
     int32_t rc = fetch_new(repo, index, &reader->meta, err);
     if (rc == ORCH_OK) {
         rc = catalogue_cursor_new(part->content.catalogue_root, fetch_chunk, reader->meta,
@@ -153,12 +155,13 @@ static int32_t next_entry(struct content_reader *reader, bool *more, struct orch
             return rc;
         }
         digest_object(reader->digest, &reader->entry);
-        reader->object_count++;
+        uint64_t number = reader->object_count++;
         if ((reader->flags & CONTENT_FOR_EARLIER) == 0) {
             return ORCH_OK;
         }
         bool whole = false;
         rc = is_whole(reader, &whole, err);
+        contentgaps_judge(&reader->gaps, number, rc == ORCH_OK && whole);
         if (rc != ORCH_OK || whole) {
             void_token(reader->part, &reader->entry.object);
             return rc;

@@ -32,6 +32,13 @@ int32_t content_next(struct content_reader *reader, struct orch_event *event,
                      struct orch_error *err) ORCH_CHECKED;
 void content_close(struct content_reader *reader); /* NULL is fine */
 
+/*
+ * Of a reader with CONTENT_FOR_EARLIER: whether object `number` of the catalogue (from 0) has come by
+ * and every chunk of it is in the index. One thread may ask, in ascending order, while another
+ * calls content_next().
+ */
+bool content_has_whole(struct content_reader *reader, uint64_t number);
+
 /* Reads one object whole. ORCH_E_NOT_FOUND when the part has none by that name. */
 int32_t content_read_object(struct repo *repo, struct index *index, const struct part *part,
                             const void *name, size_t name_len, size_t max, struct buffer *out,

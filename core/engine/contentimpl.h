@@ -4,9 +4,12 @@
  * content.c        delivers events
  * contentahead.c   walks ahead and asks for chunks
  * contentobject.c  reads one object
+ * contentgaps.c    which objects are not whole
  */
 #ifndef CORE_ENGINE_CONTENTIMPL_H
 #define CORE_ENGINE_CONTENTIMPL_H
+
+#include <pthread.h>
 
 #include "engine/catalogue.h"
 #include "engine/digest.h"
@@ -34,6 +37,22 @@ void contentahead_clear(struct contentahead *ahead);
 /* Asks for chunks while there is room. ORCH_OK: one at least is under way. */
 int32_t contentahead_fill(struct contentahead *ahead, struct prefetch *data,
                           struct orch_error *err) ORCH_CHECKED;
+
+/* More objects that are not whole are not remembered: then nothing is known of what comes later. */
+#define CONTENTGAPS_MAX ((size_t)1 << 20)
+
+struct contentgaps {
+    pthread_mutex_t lock;
+    uint64_t judged;   /* objects */
+    uint64_t *numbers; /* of those that are not whole, ascending */
+    size_t count, capacity;
+    size_t passed; /* that were asked about */
+};
+
+void contentgaps_init(struct contentgaps *gaps);
+void contentgaps_clear(struct contentgaps *gaps);
+/* Object `number`, from 0 and in order, is whole or not. */
+void contentgaps_judge(struct contentgaps *gaps, uint64_t number, bool whole);
 
 enum content_state {
     CONTENT_OBJECTS, /* between objects */
@@ -67,6 +86,7 @@ struct content_reader {
     struct buffer key;
     struct digest *digest;
     uint64_t object_count, record_count;
+    struct contentgaps gaps; /* CONTENT_FOR_EARLIER */
 };
 
 #endif

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #define JOBS_MAX 64u
-/* Frames that a thread takes in one go: sixteen chunks of large files. */
-#define BATCH_FRAMES 4u
-#define IDS_AT_ONCE 256u
+/* A thread takes frames when there are so many, and so many at most: at least sixteen chunks. */
+#define BATCH_LEAST 4u
+#define BATCH_MOST 8u
 
 struct hasher {
     const struct chunkid *hash;
@@ -26,7 +26,7 @@ struct hasher {
 /* Ids that are asked for, gathered over frames. */
 struct gathered {
     const struct chunkid *hash;
-    struct chunkid_job jobs[IDS_AT_ONCE];
+    struct chunkid_job jobs[CHUNKID_MANY];
     size_t count;
 };
 
@@ -41,7 +41,7 @@ static void gather(struct gathered *gathered, struct pipeline_frame *frame)
     const uint8_t *data = frame->plain;
     for (size_t i = 0; i < frame->count; i++) {
         struct pack_chunk *chunk = &frame->chunks[i];
-        if (gathered->count == IDS_AT_ONCE) {
+        if (gathered->count == CHUNKID_MANY) {
             compute(gathered);
         }
         gathered->jobs[gathered->count++] =
@@ -51,13 +51,13 @@ static void gather(struct gathered *gathered, struct pipeline_frame *frame)
 }
 
 /* Takes frames off the queue; none when the hasher stops. */
-static size_t take_batch(struct hasher *h, struct pipeline_frame *batch[BATCH_FRAMES])
+static size_t take_batch(struct hasher *h, struct pipeline_frame *batch[BATCH_MOST])
 {
     size_t count = 0;
-    while (!h->stop && h->queued < BATCH_FRAMES && (h->waiting == 0 || h->queued == 0)) {
+    while (!h->stop && h->queued < BATCH_LEAST && (h->waiting == 0 || h->queued == 0)) {
         (void)pthread_cond_wait(&h->work, &h->lock);
     }
-    while (count < BATCH_FRAMES && h->first != NULL) {
+    while (count < BATCH_MOST && h->first != NULL) {
         batch[count++] = h->first;
         h->first = h->first->next;
         h->last = h->first == NULL ? NULL : h->last;
@@ -69,7 +69,7 @@ static size_t take_batch(struct hasher *h, struct pipeline_frame *batch[BATCH_FR
 static void *job_main(void *arg)
 {
     struct hasher *h = arg;
-    struct pipeline_frame *batch[BATCH_FRAMES];
+    struct pipeline_frame *batch[BATCH_MOST];
     struct gathered gathered = {.hash = h->hash};
     size_t count = 0;
     (void)pthread_mutex_lock(&h->lock);
@@ -145,7 +145,7 @@ void hasher_submit(struct hasher *h, struct pipeline_frame *frame)
     }
     h->last = frame;
     h->queued++;
-    if (h->queued >= BATCH_FRAMES || h->waiting > 0) {
+    if (h->queued >= BATCH_LEAST || h->waiting > 0) {
         (void)pthread_cond_signal(&h->work);
     }
     (void)pthread_mutex_unlock(&h->lock);

@@ -44,17 +44,21 @@ static int32_t advance(struct part_earlier *earlier, const struct orch_object *o
         if (rc != ORCH_OK) {
             return rc;
         }
+        earlier->number += more;
         earlier->have = more;
         earlier->ended = !more;
     }
     return ORCH_OK;
 }
 
-/* Every chunk must still be there; *stored counts them without holes. */
+/* Every chunk must still be there; *stored counts them without holes. Who offered the object has
+ * looked them up already, as a rule. */
 static int32_t check_refs(struct part_writer *part, const struct reflist *refs, uint64_t *stored,
                           bool *all, struct orch_error *err)
 {
+    struct part_earlier *earlier = &part->earlier;
     struct reflist_cursor cursor;
+    bool known = earlier->reader != NULL && content_has_whole(earlier->reader, earlier->number - 1);
     *all = true;
     *stored = 0;
     int32_t rc = reflist_cursor_init(&cursor, refs, fetch_chunk, part->earlier.fetch, err);
@@ -64,7 +68,7 @@ static int32_t check_refs(struct part_writer *part, const struct reflist *refs, 
         rc = reflist_cursor_next(&cursor, &ref, &more, err);
         more = more && rc == ORCH_OK;
         if (more && !ref.hole) {
-            *all = index_knows(part->writer->index, ref.id);
+            *all = known || index_knows(part->writer->index, ref.id);
             *stored += ref.len;
         }
     }

@@ -53,14 +53,15 @@ static int32_t settle(struct part_writer *part, struct orch_error *err)
     return partstore_adopt(part, frame, err);
 }
 
-static int32_t play_chunk(struct part_writer *part, struct orch_error *err)
+/* Takes the next chunk of the oldest frame on, and moves it to the front when it is new. */
+static int32_t claim_chunk(struct part_writer *part, struct ref *ref, struct orch_error *err)
 {
     struct part_log *log = &part->log;
     struct pipeline_frame *frame = oldest(log);
     struct pack_chunk chunk = frame->chunks[log->played++];
-    struct ref ref = {.len = chunk.len};
     bool is_new = false;
-    memcpy(ref.id, chunk.id, CHUNK_ID_BYTES);
+    *ref = (struct ref){.len = chunk.len};
+    memcpy(ref->id, chunk.id, CHUNK_ID_BYTES);
     int32_t rc = index_claim(part->writer->index, chunk.id, &is_new, err);
     if (rc == ORCH_OK && is_new) {
         if (log->kept_len != log->played_len) {
@@ -73,10 +74,18 @@ static int32_t play_chunk(struct part_writer *part, struct orch_error *err)
         part->stats.bytes_reused += chunk.len;
     }
     log->played_len += chunk.len;
+    return rc;
+}
+
+static int32_t play_chunk(struct part_writer *part, struct orch_error *err)
+{
+    struct part_log *log = &part->log;
+    struct ref ref;
+    int32_t rc = claim_chunk(part, &ref, err);
     if (rc == ORCH_OK) {
         rc = partobject_add(part, &ref, err);
     }
-    return rc == ORCH_OK && log->played == frame->count ? settle(part, err) : rc;
+    return rc == ORCH_OK && log->played == oldest(log)->count ? settle(part, err) : rc;
 }
 
 /* Plays the op at `at`, and gives the bytes that it takes in the log. */
@@ -285,10 +294,16 @@ int32_t partlog_end(struct part_writer *part, struct orch_error *err)
 void partlog_clear(struct part_writer *part)
 {
     struct part_log *log = &part->log;
-    /* Others may rely on chunks of the oldest frame that were found to be new: they are stored. */
+    /* What was found to be new, others may rely on: it is stored. So is the rest, for the next run.
+     */
     while (log->hashing_count > 0) {
-        (void)hasher_done(part->writer->hasher, oldest(log), true);
-        int32_t rc = settle(part, NULL);
+        (void)has_id(part, true);
+        struct ref ref;
+        int32_t rc = ORCH_OK;
+        while (rc == ORCH_OK && log->played < oldest(log)->count) {
+            rc = claim_chunk(part, &ref, NULL);
+        }
+        rc = settle(part, NULL);
         (void)rc; /* the pipeline has failed, and says so itself */
     }
     if (log->filling != NULL) {

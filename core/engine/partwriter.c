@@ -35,6 +35,11 @@ int32_t part_writer_open(struct writer *writer, const struct part *earlier,
     return ORCH_OK;
 }
 
+void part_writer_trust(struct part_writer *part, struct content_reader *reader)
+{
+    part->earlier.reader = reader;
+}
+
 void part_writer_close(struct part_writer *part)
 {
     if (part == NULL) {

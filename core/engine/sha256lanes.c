@@ -9,6 +9,7 @@
 
 #include <openssl/sha.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -181,19 +182,23 @@ static void take_out(const struct lanes *lanes, size_t lane, struct sha256lanes_
     run->data = lanes->data[lane];
 }
 
+static int longest_first(const void *a, const void *b)
+{
+    size_t x = (*(struct sha256lanes_run *const *)a)->blocks;
+    size_t y = (*(struct sha256lanes_run *const *)b)->blocks;
+    return (x < y) - (x > y);
+}
+
 /* Gives free lanes messages that wait; returns how many lanes have one. */
 static size_t fill(struct lanes *lanes, struct sha256lanes_run *held[LANES],
-                   struct sha256lanes_run *runs, size_t count, size_t *next)
+                   struct sha256lanes_run *const *runs, size_t count, size_t *next)
 {
     size_t active = 0;
     const uint8_t *some = NULL;
     for (size_t i = 0; i < LANES; i++) {
         while (held[i] == NULL && *next < count) {
-            struct sha256lanes_run *run = &runs[(*next)++];
-            if (run->blocks > 0) {
-                held[i] = run;
-                put_in(lanes, i, run);
-            }
+            held[i] = runs[(*next)++];
+            put_in(lanes, i, held[i]);
         }
         if (held[i] != NULL) {
             active++;
@@ -208,7 +213,8 @@ static size_t fill(struct lanes *lanes, struct sha256lanes_run *held[LANES],
     return active;
 }
 
-void sha256lanes_work(struct sha256lanes_run *runs, size_t count)
+/* Long messages come first: else one that comes last would keep a single lane busy. */
+static void work_sorted(struct sha256lanes_run *const *runs, size_t count)
 {
     struct lanes lanes = {0};
     struct sha256lanes_run *held[LANES] = {0};
@@ -236,6 +242,19 @@ void sha256lanes_work(struct sha256lanes_run *runs, size_t count)
             take_out(&lanes, i, held[i]);
         }
     }
+}
+
+void sha256lanes_work(struct sha256lanes_run *runs, size_t count)
+{
+    struct sha256lanes_run *sorted[SHA256LANES_MOST];
+    size_t some = 0;
+    for (size_t i = 0; i < count && some < SHA256LANES_MOST; i++) {
+        if (runs[i].blocks > 0) {
+            sorted[some++] = &runs[i];
+        }
+    }
+    qsort(sorted, some, sizeof(sorted[0]), longest_first);
+    work_sorted(sorted, some);
 }
 
 /* A first try beside OpenSSL: whatever may be wrong with processor, compiler or this file, a digest

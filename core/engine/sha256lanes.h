@@ -15,6 +15,8 @@
 #define SHA256LANES_BLOCK 64u
 /* With fewer messages than this, one after the other is as fast. */
 #define SHA256LANES_LEAST 8u
+/* More are not looked at in one call. */
+#define SHA256LANES_MOST 512u
 
 struct sha256lanes_run {
     const uint8_t *data;

@@ -16,6 +16,7 @@
 #include "engine/part.h"
 
 struct writer;
+struct content_reader;
 struct part_writer;
 
 struct writer_options {
@@ -32,6 +33,9 @@ int32_t writer_open(struct repo *repo, struct index *index, const struct writer_
 /* `earlier` is the part that EVENT_UNCHANGED refers to, or NULL; borrowed until finish. */
 int32_t part_writer_open(struct writer *writer, const struct part *earlier,
                          struct part_writer **out, struct orch_error *err) ORCH_CHECKED;
+/* What `reader` (CONTENT_FOR_EARLIER, of the same earlier part) has found to be whole is not looked
+ * up again. It must stay until END was taken. */
+void part_writer_trust(struct part_writer *part, struct content_reader *reader);
 /* Takes the next event (END too, which must be the last). Checks the order of names, the exact
  * length of record values and everything else that a plugin could get wrong: ORCH_E_PROTOCOL. */
 int32_t part_writer_put(struct part_writer *part, const struct orch_event *event,

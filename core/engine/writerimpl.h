@@ -14,6 +14,7 @@
 #include "engine/catalogue.h"
 #include "engine/chunk.h"
 #include "engine/chunkid.h"
+#include "engine/content.h"
 #include "engine/digest.h"
 #include "engine/fetch.h"
 #include "engine/hasher.h"
@@ -37,7 +38,9 @@ struct part_earlier {
     const struct part *part; /* NULL: there is none */
     struct fetch *fetch;
     struct catalogue_cursor *cursor;
-    struct catalogue_entry entry; /* the one at hand, when `have` */
+    struct catalogue_entry entry;  /* the one at hand, when `have` */
+    uint64_t number;               /* of the entry that comes next */
+    struct content_reader *reader; /* NULL: every chunk is looked up */
     bool have, ended;
 };
 
@@ -48,7 +51,7 @@ struct part_object {
 };
 
 /* Frames of one part that are with the hasher or wait to be played. */
-#define PART_HASHING_MAX 8u
+#define PART_HASHING_MAX 12u
 
 /* Objects that came and are not in the catalogue yet; see partlog.c. */
 struct part_log {

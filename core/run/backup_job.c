@@ -153,6 +153,9 @@ static int32_t stream(struct backup_job *job, struct orch_error *err)
     if (rc != ORCH_OK) {
         return rc;
     }
+    if (compare) {
+        part_writer_trust(job->part_writer, reader);
+    }
     struct event_sink sink = {.ctx = job, .put = sink_put};
     struct worker_done done = {0};
     rc = worker_backup(job->worker, compare ? &source : NULL, &sink, &done, err);

@@ -12,6 +12,7 @@ struct xattr_reader {
     struct bytes list;
     struct bytes names; /* pointers, for sorting */
     struct bytes value;
+    int no_list_at; /* the kernel has no listxattrat */
 };
 
 /* Appends all attributes of `base` in `dir_fd` to `out`, sorted by name, in the form of meta.h.

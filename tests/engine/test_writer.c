@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "engine/chunk.h"
+#include "engine/pack.h"
 #include "engine/records.h"
 #include "enginetest.h"
 
@@ -828,6 +829,7 @@ START_TEST(earlier_entries)
     struct et_repo r;
     struct part part;
     struct items items = items_make(500, 14);
+    items.items[7].len = items.items[300].len = 0;
     struct index *index = NULL;
     struct index *empty = NULL;
     struct content_reader *reader = NULL;
@@ -856,6 +858,31 @@ START_TEST(earlier_entries)
         ck_assert_uint_eq(count, 500);
         content_close(reader);
     }
+    /* Without its data packs, only an object without data is offered, and known to be whole. */
+    struct index_pack pack;
+    for (size_t i = 0; index_pack_at(index, i, &pack); i++) {
+        if (pack.kind == PACK_DATA) {
+            et_ok(index_shun(index, &pack.id, 1, &err), err);
+        }
+    }
+    et_ok(content_open(r.repo, index, &part, CONTENT_ENTRIES_ONLY | CONTENT_FOR_EARLIER, &reader,
+                       &err),
+          err);
+    size_t offered = 0;
+    size_t without_data = 0;
+    for (;; offered++) {
+        et_ok(content_next(reader, &event, &err), err);
+        if (event.type == ORCH_EVENT_END) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < items.count; i++) {
+        ck_assert(content_has_whole(reader, i) == (items.items[i].len == 0));
+        without_data += items.items[i].len == 0;
+    }
+    ck_assert_uint_eq(offered, without_data);
+    ck_assert(!content_has_whole(reader, items.count));
+    content_close(reader);
     et_ok(index_new(&empty, &err), err);
     et_ok(content_open(r.repo, empty, &part, CONTENT_ENTRIES_ONLY, &reader, &err), err);
     ck_assert_int_eq(content_next(reader, &event, &err), ORCH_E_CORRUPT);
