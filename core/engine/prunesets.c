@@ -238,27 +238,48 @@ static int32_t remove_manifest(struct prune *prune, const struct set *set, struc
     return ORCH_OK;
 }
 
+/* Of the first `count` sets, those chosen are gone for good: only now that may be said. */
+static void report_removed(struct prune *prune, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (prune->chosen[i]) {
+            prune->result->sets_removed++;
+            if (prune->options->removed != NULL) {
+                prune->options->removed(prune->options->ctx, prune->sets.sets[i]);
+            }
+        }
+    }
+}
+
 int32_t prunesets_remove(struct prune *prune, struct orch_error *err)
 {
     struct storage *storage = repo_storage(prune->repo);
+    size_t done = 0;
     /* What is kept has to be there for good before anything goes because of it. */
     int32_t rc = storage_barrier(storage, err);
     if (rc == ORCH_OK) {
         rc = lease_check(prune->lease, err);
     }
-    for (size_t i = 0; rc == ORCH_OK && i < prune->sets.count; i++) {
-        if (prune->chosen[i]) {
-            rc = remove_manifest(prune, prune->sets.sets[i], err);
-            prune->result->sets_removed += rc == ORCH_OK;
-            if (rc == ORCH_OK && prune->options->removed != NULL) {
-                prune->options->removed(prune->options->ctx, prune->sets.sets[i]);
-            }
-        }
+    while (rc == ORCH_OK && done < prune->sets.count) {
+        rc = prune->chosen[done] ? remove_manifest(prune, prune->sets.sets[done], err) : ORCH_OK;
+        done += rc == ORCH_OK;
     }
     for (size_t i = 0; rc == ORCH_OK && i < prune->invalid.count; i++) {
         rc = remove_manifest(prune, prune->invalid.sets[i], err);
     }
-    return rc == ORCH_OK ? storage_barrier(storage, err) : rc;
+    /* A power loss brings back what is not removed for good. After a failure the first one counts.
+     */
+    struct orch_error late = ORCH_ERROR_INIT;
+    int32_t synced = storage_barrier(storage, &late);
+    if (synced == ORCH_OK) {
+        report_removed(prune, done);
+    } else if (rc == ORCH_OK) {
+        rc = synced;
+        if (err != NULL) {
+            *err = late;
+        }
+    }
+    return rc;
 }
 
 int32_t prunesets_parts(const struct prune *prune, struct prune_files *out, struct orch_error *err)

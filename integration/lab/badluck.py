@@ -2,6 +2,7 @@
 each: every set that was reported completed and not reported removed is there and whole, with no step by hand."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -47,6 +48,8 @@ class BadLuck:
         self.system = system
         self.promised = {}    # id -> name, of sets that must be there and whole
         self.removed = set()  # ids that must not come back
+        self.completed = set()
+        self.last = None      # what the last run that was to be killed has printed
         self.journal, self.points, self.calls = (system.path(n) for n in ('powerloss.log', 'points', 'calls'))
 
     # ---- running ----
@@ -100,16 +103,24 @@ class BadLuck:
 
     def crash(self, point, *words, env=None):
         """Runs until it is killed at the point; False if it never came there."""
-        result = self.run(*words, env=dict(env or {}, ORCHESTRATE_CRASH_AT=point))
+        result = self.last = self.run(*words, env=dict(env or {}, ORCHESTRATE_CRASH_AT=point))
         if result.code == -signal.SIGKILL:
             if self.passed()[-1] != point.split(':')[0]:
                 raise Broken('killed elsewhere than at %s: %s' % (point, self.passed()[-1:]))
             return True
         return False
 
+    def tidy(self):
+        """After a prune that had nobody beside it nothing of others stands in anybody's way."""
+        for folder in ('marks', 'leases'):
+            path = self.system.path('repository', folder)
+            left = os.listdir(path) if os.path.isdir(path) else []
+            if left:
+                raise Broken('a prune that is done has left %s in %s' % (left, folder))
+
     def kill_at_call(self, rule, *words, env=None):
         """Runs until it dies of a rule "kill:…" of the storage; False if it never made that call."""
-        result = self.run(*words, env=dict(env or {}, ORCHESTRATE_STORAGE_FAULT=rule))
+        result = self.last = self.run(*words, env=dict(env or {}, ORCHESTRATE_STORAGE_FAULT=rule))
         return result.code == -signal.SIGKILL
 
     def lose_power(self, seed):
@@ -138,12 +149,37 @@ class BadLuck:
         return made['id']
 
     def listed(self):
-        return {s['id']: s['name'] for s in json.loads(self.good('--json', 'list').out)['sets']}
+        """id -> name of the sets there are, newest first."""
+        sets = json.loads(self.good('--json', 'list').out)['sets']
+        self.completed = {s['id'] for s in sets if s['state'] == 'completed'}
+        return {s['id']: s['name'] for s in sets}
 
-    def forget(self, ids):
-        """They may be there or not, but if they are, they are whole."""
-        for one in ids:
+    def may_go(self, there, keep):
+        """Before a removal that keeps the newest `keep` completed sets: of the others, each may be there or not from
+        now on, but one that is there is whole. Returns them, the oldest last."""
+        kept = [i for i in there if i in self.completed][:keep]
+        going = [i for i in there if i not in kept]
+        for one in going:
             self.promised.pop(one, None)
+        return going
+
+    def note_pruned(self, result):
+        """What a prune that succeeded tells of its sets."""
+        document = json.loads(result.out)
+        if document['state'] != 'completed':
+            raise Broken('a prune with nobody beside it is not done: %s' % result)
+        for one in document['sets']:
+            if one['keep']:
+                self.promised[one['id']] = one['name']
+            else:
+                self.removed.add(one['id'])
+                self.promised.pop(one['id'], None)
+        self.tidy()
+
+    def note_removed(self, there, result):
+        """What a run, also one that was killed, has said to be removed must not come back."""
+        names = set(re.findall(r'set (\S+) is removed', result.err))
+        self.removed.update(i for i, name in there.items() if name in names)
 
     def check(self, *also, env=None):
         """All that must hold, by one run: every set of the repository proves itself at level data, byte for byte, and

@@ -7,13 +7,16 @@ import signal
 import time
 
 from lab.badluck import LEAST, NO_LOSS, BadLuck, Broken, session_processes
+from lab.crashes import SMALL_PACKS
 
 # How often each is taken.
-OPERATIONS = {'backup': 3, 'incremental': 3, 'restore': 1}
+OPERATIONS = {'backup': 3, 'incremental': 3, 'prune': 3, 'delete': 1, 'restore': 1}
+KEEP = 3  # sets that a prune leaves
 WORDS = {
     'backup': ('--json', 'backup'),
     'incremental': ('--json', 'backup', '--type', 'incremental'),
     'restore': ('restore', 'latest', '--yes', '--restart'),
+    'prune': ('--json', 'prune', '--keep-last', str(KEEP)),
 }
 
 
@@ -30,8 +33,9 @@ class Rounds:
         self.phases = collections.Counter()       # (operation, last point passed) of those
         self.outcomes = collections.Counter()
         self.what = ''                            # the round at hand, for messages
-        for operation in OPERATIONS:              # once in peace, to know how long it takes
-            self.change(random.Random(seed))
+        self.there, self.target = {}, None
+        for number, operation in enumerate(['backup'] * 3 + list(OPERATIONS)):  # in peace: how long does each take
+            self.change(random.Random('%d/first/%d' % (seed, number)))
             self.peace(operation)
 
     # ---- one operation ----
@@ -45,15 +49,27 @@ class Rounds:
         if rng.random() < 0.3:
             self.system.write('etc/limits.conf', 'uploads_max = %d\n' % rng.randrange(10 ** 9))
 
+    def words(self, operation):
+        """What may go by it is not promised any more."""
+        self.there = self.luck.listed() if operation in ('prune', 'delete') else {}
+        if operation == 'prune':
+            self.luck.may_go(self.there, KEEP)
+        if operation == 'delete':
+            self.target = list(self.there)[-1]
+            self.luck.promised.pop(self.target, None)
+            return ('--json', 'delete', self.target, '--yes')
+        return WORDS[operation]
+
     def peace(self, operation):
+        words = self.words(operation)
         start = time.monotonic()
-        process = self.luck.start(*WORDS[operation])
+        process = self.luck.start(*words, env=SMALL_PACKS)
         self.wait_for_work(process)
         first = time.monotonic()
         result = self.luck.finish(process)
         end = time.monotonic()
         if result.code != 0:
-            raise Broken('"%s" failed: %s' % (' '.join(WORDS[operation]), result))
+            raise Broken('"%s" failed: %s' % (' '.join(words), result))
         for average, took in ((self.took, end - start), (self.worked, end - first)):
             average[operation] = 0.8 * average.get(operation, took) + 0.2 * took
         self.accept(operation, result)
@@ -68,6 +84,10 @@ class Rounds:
             self.digests = self.system.digests()
         elif operation == 'restore' and self.system.digests() != self.digests:
             raise Broken('restored to something else than the newest set: %s' % result)
+        elif operation == 'delete':
+            self.luck.removed.add(self.target)
+        elif operation == 'prune':
+            self.luck.note_pruned(result)
 
     def victims_of(self, process, target):
         running = session_processes(process.pid)
@@ -95,12 +115,13 @@ class Rounds:
     def struck(self, operation, rng):
         """The operation, killed somewhere between its beginning and a little after its usual end; mostly, since to
         derive the key takes longest, somewhere from its first crash point on."""
-        target = rng.choices(('main', 'group', 'worker'), (5, 3, 2))[0]
+        has_workers = operation in ('backup', 'incremental', 'restore')
+        target = rng.choices(('main', 'group', 'worker'), (5, 3, 2 if has_workers else 0))[0]
         working = rng.random() < 0.85
         delay = rng.uniform(0, 1.1 * (self.worked if working else self.took)[operation])
         moment = '%.3f s after its %s' % (delay, 'first point' if working else 'start')
         self.what += ', a worker of it killed' if target == 'worker' else ', %s of it killed %s' % (target, moment)
-        process = self.luck.start(*WORDS[operation])
+        process = self.luck.start(*self.words(operation), env=SMALL_PACKS)
         if target == 'worker':  # they live for a part of the run only: from when there is one, a little while
             while process.poll() is None and not (os.path.exists(self.luck.points) and
                                                   self.victims_of(process, 'worker')):
@@ -120,6 +141,7 @@ class Rounds:
             self.accept(operation, result)
         elif result.code == -signal.SIGKILL:
             self.outcomes['killed'] += 1
+            self.luck.note_removed(self.there, result)
         elif target == 'worker' and landed and result.code in (1, 2, 3, 4):
             self.outcomes['reported the worker'] += 1
             if result.code == 3 and operation != 'restore':
@@ -169,9 +191,11 @@ class Rounds:
     def hold(self, operation, result):
         """Every earlier set is whole, and the next of everything works: with no step by hand."""
         self.luck.check()
-        if operation == 'restore':
-            self.peace('restore')
+        if operation in ('restore', 'prune'):
+            self.peace(operation)
         self.peace('incremental' if operation == 'backup' else 'backup')
+        if operation != 'prune' and len(self.luck.promised) > 2 * KEEP:
+            self.peace('prune')
         self.luck.check()
 
     def summary(self):

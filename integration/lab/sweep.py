@@ -4,7 +4,8 @@ import random
 
 from lab.badluck import BadLuck, Broken, folder_of
 
-OPERATIONS = ('backup', 'incremental', 'restore', 'verify')
+OPERATIONS = ('backup', 'incremental', 'restore', 'verify', 'prune', 'delete')
+KEEP = 2  # sets that a prune leaves
 REASONS = {'eio': 'Input/output error', 'enospc': 'No space left on device', 'cut': 'cut short'}
 
 
@@ -17,22 +18,40 @@ class Sweep:
         self.there = set(self.luck.promised)  # ids of the sets after the last check
         self.count = collections.Counter()  # of outcomes
         self.number = 0
+        self.listed, self.target = {}, None
 
     # ---- the operations: what precedes them, how they are called, and what is true after them ----
 
     def words(self, operation):
+        if operation == 'delete':
+            return ('--json', 'delete', self.target, '--yes')
         return {'backup': ('--json', 'backup'), 'incremental': ('--json', 'backup', '--type', 'incremental'),
                 'restore': ('--json', 'restore', 'latest', '--yes'),
-                'verify': ('--json', 'verify', '--level', 'data')}[operation]
+                'verify': ('--json', 'verify', '--level', 'data'),
+                'prune': ('--json', 'prune', '--keep-last', str(KEEP))}[operation]
+
+    def change(self):
+        self.system.write('uploads/new-%d.txt' % (self.number % 5),
+                          ''.join(self.rng.choices('abcdefghij klmnop\n', k=3000)))
 
     def before(self, operation):
         """Something new to store, or to bring back."""
         self.number += 1
         if operation in ('backup', 'incremental'):
-            self.system.write('uploads/new-%d.txt' % (self.number % 5),
-                              ''.join(self.rng.choices('abcdefghij klmnop\n', k=3000)))
+            self.change()
         elif operation == 'restore':
             self.system.write('uploads/stray.txt', 'not in the set')
+        elif operation in ('prune', 'delete'):
+            while len(self.luck.listed()) < KEEP + 2:
+                self.complete('backup')
+                self.number += 1
+            self.luck.check()
+            self.listed = self.luck.listed()
+            self.there = set(self.listed)
+            self.target = list(self.listed)[-1]
+            self.luck.promised.pop(self.target, None)
+            if operation == 'prune':
+                self.luck.may_go(self.listed, KEEP)
 
     def accept(self, operation, result):
         """A run that reports success must have done all of it."""
@@ -40,10 +59,18 @@ class Sweep:
             self.luck.promise(result)
         elif operation == 'restore' and self.system.digests() != self.digests:
             raise Broken('a restore reported success and left other data: %s' % result)
+        elif operation == 'delete':
+            self.luck.removed.add(self.target)
+        elif operation == 'prune':
+            self.luck.note_pruned(result)
 
     def complete(self, operation):
         """The same again on sound storage, as a user would."""
         words = self.words(operation)
+        if operation == 'backup':
+            self.change()
+        if operation == 'delete' and self.target not in self.luck.listed():
+            return  # it had gone, though that was not known for certain
         if operation == 'restore':
             result = self.luck.run(*words, '--resume')
             if result.code != 0 and 'no unfinished' in result.err:
@@ -101,13 +128,21 @@ class Sweep:
             self.there = set(self.luck.promised)
             self.digests = self.system.digests()
 
+    def thin(self):
+        """Few sets, so that to prove them all stays quick."""
+        if len(self.luck.promised) > 4 * KEEP:
+            self.luck.note_pruned(self.luck.good('--json', 'prune', '--keep-last', str(KEEP)))
+            self.there = set(self.luck.listed())
+
     def attempt(self, operation, rule):
         """Under the fault; then what must hold; then the same without it; then again what must hold."""
+        self.thin()
         self.before(operation)
         result = self.luck.run(*self.words(operation), env={'ORCHESTRATE_STORAGE_FAULT': rule})
         hits = [(call, name, kind) for call, name, kind in self.luck.called() if kind]
         try:
             self.judge(operation, rule, result, hits)
+            self.luck.note_removed(self.listed, result)
             before, self.there = self.there, set(self.luck.check())
             if result.code != 0 and 'done=1' not in rule and self.there - before:
                 raise Broken('a run that failed left the set %s' % (self.there - before))

@@ -53,6 +53,8 @@ def faults(options):
                 sweep, old = Sweep(system, options.seed + number), sweep
                 sweep.count = old.count
                 sweep.prepare(operation)
+            if number % 100 == 99:
+                say('%s: %d of %d, %d broken' % (operation, number + 1, len(rules), len(broken)))
         say('%s: %s' % (operation, ', '.join('%d %s' % (n, what) for what, n in sorted(sweep.count.items()))))
         count.update(sweep.count)
         system.__exit__()

@@ -53,6 +53,14 @@ class CrashPoints(Scenario):
                 crashes.attempt('backup', rule, NO_LOSS)
         self.assertGreaterEqual(crashes.count['crashes'], len(rules) - 2)
 
+    def test_what_was_said_to_be_removed_stays_removed(self):
+        """Killed with some manifests removed and none of it synced: nothing may have been announced by then."""
+        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20)
+        crashes = Crashes(system, random.Random(5))
+        for operation, point in (('prune', 'prune-set-removed:2'), ('prune', 'prune-repacked'), ('delete', 'delete-done')):
+            with self.subTest(point=point):
+                self.assertTrue(crashes.attempt(operation, point, LEAST), point)
+
     def aside_holds(self, system, text):
         """Whether something set aside, or what is live, still holds the original content."""
         done = subprocess.run(['grep', '-rlF', text, system.path('uploads'), system.path('etc'), system.path('state')] +

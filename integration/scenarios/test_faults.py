@@ -30,6 +30,12 @@ class Faults(Scenario):
     def test_verify(self):
         self.sweep('verify')
 
+    def test_prune(self):
+        self.sweep('prune')
+
+    def test_delete(self):
+        self.sweep('delete')
+
 
 if __name__ == '__main__':
     main()
