@@ -18,7 +18,8 @@ class Kills(Scenario):
         print(rounds.summary())
         self.assertGreater(sum(rounds.victims.values()), ROUNDS // 2)
         self.assertGreater(len(rounds.phases), ROUNDS // 8)
-        self.assertEqual({'main', 'group', 'worker'}, set(rounds.victims))
+        if ROUNDS >= 40:
+            self.assertEqual({'main', 'group', 'worker'}, set(rounds.victims))
 
 
 if __name__ == '__main__':
