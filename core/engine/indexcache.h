@@ -86,6 +86,9 @@ void indexcache_damaged(struct indexcache *cache);
 bool indexcache_frame(struct indexcache *cache, uint32_t pack, uint64_t number,
                       struct cache_frame *out);
 
+/* All frames of a pack in new memory; NULL when it is gone, or memory ran out. */
+struct cache_frame *indexcache_frames(struct indexcache *cache, uint32_t pack, size_t *count);
+
 int32_t indexcache_each_pack(struct indexcache *cache,
                              int32_t (*each)(void *ctx, uint32_t number,
                                              const struct cache_pack *pack, struct orch_error *err),
@@ -104,6 +107,23 @@ int32_t indexcache_each_segment(struct indexcache *cache,
                                 int32_t (*each)(void *ctx, const struct cache_segment *segment,
                                                 struct orch_error *err),
                                 void *ctx, struct orch_error *err) ORCH_CHECKED;
+
+/* Every row, by chunk and then by pack. Packs that are gone are not left out. */
+int32_t indexcache_each_row(struct indexcache *cache,
+                            int32_t (*each)(void *ctx, const uint8_t id[CHUNK_ID_BYTES],
+                                            const struct cache_place *place,
+                                            struct orch_error *err),
+                            void *ctx, struct orch_error *err) ORCH_CHECKED;
+
+/* Tells whether packs were dropped since. Thread-safe; costs next to nothing while nobody writes.
+ */
+struct cache_epoch {
+    _Atomic uint64_t transaction;
+    uint64_t drops;
+};
+int32_t indexcache_epoch(struct indexcache *cache, struct cache_epoch *out,
+                         struct orch_error *err) ORCH_CHECKED;
+bool indexcache_dropped_since(struct indexcache *cache, struct cache_epoch *epoch);
 
 struct cache_totals {
     uint64_t rows;      /* of `chunks` */

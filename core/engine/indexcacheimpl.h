@@ -15,7 +15,7 @@
 
 #include "engine/indexcache.h"
 
-#define CACHE_FORMAT 1u
+#define CACHE_FORMAT 2u
 
 /* chunks: 32 bytes of chunk id and the pack's number, big-endian, so that rows lie by chunk and
  * then by pack. Value: number in the pack, frame, offset, length. */
@@ -33,6 +33,7 @@ struct cache_meta {
     char repo_id[ID_TEXT];
     uint32_t next_pack;
     uint64_t next_place;
+    uint64_t drops; /* of packs, ever */
     struct cache_totals totals;
 };
 

@@ -1,5 +1,6 @@
 /* indexcacheread.c: lookups in an index's cache; see indexcacheimpl.h. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* format 4, next pack 4, next place 8, rows 8, live rows 8, gone base 8, repository id */
-#define META_BYTES (40u + ID_TEXT)
+/* format 4, next pack 4, next place 8, rows 8, live rows 8, gone base 8, drops 8, repository id */
+#define META_BYTES (48u + ID_TEXT)
 
 int cache_meta_get(const struct indexcache *cache, MDB_txn *txn, struct cache_meta *out)
 {
@@ -30,7 +31,8 @@ int cache_meta_get(const struct indexcache *cache, MDB_txn *txn, struct cache_me
     out->totals.rows = get_le64(p + 16);
     out->totals.live_rows = get_le64(p + 24);
     out->totals.gone_base = get_le64(p + 32);
-    memcpy(out->repo_id, p + 40, ID_TEXT);
+    out->drops = get_le64(p + 40);
+    memcpy(out->repo_id, p + 48, ID_TEXT);
     return 0;
 }
 
@@ -45,7 +47,8 @@ int cache_meta_put(const struct indexcache *cache, MDB_txn *txn, const struct ca
     put_le64(bytes + 16, meta->totals.rows);
     put_le64(bytes + 24, meta->totals.live_rows);
     put_le64(bytes + 32, meta->totals.gone_base);
-    memcpy(bytes + 40, meta->repo_id, ID_TEXT);
+    put_le64(bytes + 40, meta->drops);
+    memcpy(bytes + 48, meta->repo_id, ID_TEXT);
     return mdb_put(txn, cache->meta, &key, &value, 0);
 }
 
@@ -280,6 +283,26 @@ bool indexcache_frame(struct indexcache *cache, uint32_t pack, uint64_t number,
     return rc == 0;
 }
 
+struct cache_frame *indexcache_frames(struct indexcache *cache, uint32_t pack, size_t *count)
+{
+    struct cache_reader *reader = cache_reader_take(cache);
+    struct cache_frame *frames = NULL;
+    MDB_val key = {sizeof(pack), &pack};
+    MDB_val value;
+    if (reader == NULL) {
+        return NULL;
+    }
+    if (mdb_get(reader->txn, cache->frames, &key, &value) == 0) {
+        *count = value.mv_size / FRAME_RECORD_BYTES;
+        frames = calloc(*count + 1, sizeof(*frames));
+        for (size_t i = 0; frames != NULL && i < *count; i++) {
+            cache_frame_decode((const uint8_t *)value.mv_data + i * FRAME_RECORD_BYTES, &frames[i]);
+        }
+    }
+    cache_reader_give(cache, reader);
+    return frames;
+}
+
 /* ---- everything ---------------------------------------------------------------------------- */
 
 static bool pack_fits(const struct cache_limits *limits, uint32_t number,
@@ -359,6 +382,69 @@ int32_t indexcache_each_segment(struct indexcache *cache,
         cache_reader_give(cache, reader);
     }
     return rc != ORCH_OK || code == MDB_NOTFOUND ? rc : cache_error(cache, code, "read", err);
+}
+
+int32_t indexcache_each_row(struct indexcache *cache,
+                            int32_t (*each)(void *ctx, const uint8_t id[CHUNK_ID_BYTES],
+                                            const struct cache_place *place,
+                                            struct orch_error *err),
+                            void *ctx, struct orch_error *err)
+{
+    struct cache_reader *reader = cache_reader_take(cache);
+    int32_t rc = ORCH_OK;
+    int code = reader == NULL ? ENOMEM : 0;
+    for (MDB_cursor_op next = MDB_FIRST; code == 0 && rc == ORCH_OK; next = MDB_NEXT) {
+        MDB_val key;
+        MDB_val value;
+        struct cache_place place;
+        code = mdb_cursor_get(reader->chunks, &key, &value, next);
+        if (code == 0 && (key.mv_size != ROW_KEY_BYTES || value.mv_size != ROW_VALUE_BYTES)) {
+            code = MDB_CORRUPTED;
+        }
+        if (code == 0) {
+            row_decode(&key, &value, &place);
+            rc = each(ctx, key.mv_data, &place, err);
+        }
+    }
+    if (reader != NULL) {
+        cache_reader_give(cache, reader);
+    }
+    return rc != ORCH_OK || code == MDB_NOTFOUND ? rc : cache_error(cache, code, "read", err);
+}
+
+/* The number of the last transaction: it is in the map. */
+static uint64_t last_transaction(const struct indexcache *cache)
+{
+    MDB_envinfo info = {0};
+    return mdb_env_info(cache->env, &info) == 0 ? info.me_last_txnid : 0;
+}
+
+int32_t indexcache_epoch(struct indexcache *cache, struct cache_epoch *out, struct orch_error *err)
+{
+    struct cache_meta meta;
+    atomic_store(&out->transaction, last_transaction(cache));
+    struct cache_reader *reader = cache_reader_take(cache);
+    int code = reader == NULL ? ENOMEM : cache_meta_get(cache, reader->txn, &meta);
+    if (reader != NULL) {
+        cache_reader_give(cache, reader);
+    }
+    out->drops = code == 0 ? meta.drops : 0;
+    return code == 0 ? ORCH_OK : cache_error(cache, code, "read", err);
+}
+
+bool indexcache_dropped_since(struct indexcache *cache, struct cache_epoch *epoch)
+{
+    uint64_t now = last_transaction(cache);
+    struct cache_epoch fresh;
+    struct orch_error ignored = ORCH_ERROR_INIT;
+    if (now == atomic_load(&epoch->transaction)) {
+        return false;
+    }
+    if (indexcache_epoch(cache, &fresh, &ignored) != ORCH_OK || fresh.drops != epoch->drops) {
+        return true;
+    }
+    atomic_store(&epoch->transaction, atomic_load(&fresh.transaction));
+    return false;
 }
 
 int32_t indexcache_totals(struct indexcache *cache, struct cache_totals *out,

@@ -467,6 +467,7 @@ static int unref_pack(struct indexcache *cache, MDB_txn *txn, struct cache_meta 
     MDB_val key = {sizeof(number), &number};
     MDB_val id = {PACK_ID_BYTES, pack.id};
     meta->totals.live_rows -= pack.chunk_count;
+    meta->drops++;
     code = mdb_del(txn, cache->packs, &key, NULL);
     if (code == 0) {
         code = mdb_del(txn, cache->frames, &key, NULL);

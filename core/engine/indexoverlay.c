@@ -111,6 +111,23 @@ static bool grow(struct indexoverlay *overlay)
                                                set_slots(overlay, overlay->slot_count * 2));
 }
 
+int32_t indexoverlay_reserve(struct indexoverlay *overlay, size_t count, struct orch_error *err)
+{
+    size_t slots = overlay->slot_count;
+    while (count > slots / 4 * 3) {
+        slots *= 2;
+    }
+    if (count > overlay->capacity) {
+        struct entry *grown = reallocarray(overlay->entries, count, sizeof(*grown));
+        if (grown == NULL) {
+            return no_memory(err);
+        }
+        overlay->entries = grown;
+        overlay->capacity = count;
+    }
+    return slots == overlay->slot_count || set_slots(overlay, slots) ? ORCH_OK : no_memory(err);
+}
+
 int32_t indexoverlay_add(struct indexoverlay *overlay, const uint8_t id[CHUNK_ID_BYTES],
                          const struct overlay_place *place, struct orch_error *err)
 {

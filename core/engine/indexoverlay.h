@@ -23,6 +23,9 @@ struct overlay_place {
 #define OVERLAY_CLAIMED UINT32_MAX
 
 int32_t indexoverlay_new(struct indexoverlay **out, struct orch_error *err) ORCH_CHECKED;
+/* Room for so many chunks at once. */
+int32_t indexoverlay_reserve(struct indexoverlay *overlay, size_t count,
+                             struct orch_error *err) ORCH_CHECKED;
 void indexoverlay_free(struct indexoverlay *overlay); /* NULL is fine */
 
 /* NULL when the chunk is not there. Valid until the next change. */

@@ -21,7 +21,7 @@
 #define PACK_HEADER_BYTES 112u
 #define PACK_TRAILER_BYTES 56u
 /* A pack is closed when its footer comes to this size, whatever its length. */
-#define PACK_FOOTER_TARGET (8u << 20)
+#define PACK_FOOTER_TARGET (2u << 20)
 #define PACK_FOOTER_MAX (16u << 20)
 #define PACK_NAME_BYTES 48 /* "packs/aa/" and 32 digits and a zero fit */
 
