@@ -16,10 +16,13 @@
 #define NAP_MAX_MS 1000
 #define NAP_SLICE_MS 100 /* how soon somebody who wants to stop us is heard */
 #define TOLD_MAX 64u
+/* How long the one of two prunes that may go on waits for the other to give way. */
+#define GRACE_MS 1000
 
-static void nap(const struct prune *prune, int64_t ms)
+/* Until the deadline at most. */
+static void nap(const struct prune *prune, int64_t ms, int64_t deadline_ms)
 {
-    int64_t left_ms = prune->deadline_ms - clock_monotonic_ms();
+    int64_t left_ms = deadline_ms - clock_monotonic_ms();
     ms = ms < left_ms ? ms : left_ms;
     while (ms > 0 && (prune->options->stop == NULL || !prune->options->stop(prune->options->ctx))) {
         int64_t slice_ms = ms < NAP_SLICE_MS ? ms : NAP_SLICE_MS;
@@ -96,23 +99,33 @@ static int32_t wait_for_prune(struct prune *prune, struct told *told, bool *busy
         if (*busy || (rc = prune_stopped(prune, err)) != ORCH_OK) {
             break;
         }
-        nap(prune, ms);
+        nap(prune, ms, prune->deadline_ms);
         rc = lease_watch_poll(watch, &left, err);
     }
     lease_watch_free(watch);
     return rc;
 }
 
-/* Somebody may have taken a lease in the moment before we took ours. */
+/*
+ * Somebody may have taken a lease in the moment before we took ours. Of two who see each other the
+ * one with the greater id gives way at once. If it does not, it has not seen us and is at work:
+ * then it is our turn to give way.
+ */
 static int32_t yields(struct prune *prune, bool *yield, struct orch_error *err)
 {
     struct lease_watch *watch = NULL;
     struct lease_seen seen;
+    size_t left = 0;
+    int64_t until_ms = clock_monotonic_ms() + GRACE_MS;
     int32_t rc = lease_watch_new(prune->repo, prune->lease, NULL, &watch, err);
     *yield = false;
-    for (size_t i = 0; rc == ORCH_OK && lease_watch_at(watch, i, &seen); i++) {
-        *yield =
-            *yield || (strcmp(seen.work, WORK) == 0 && strcmp(seen.id, lease_id(prune->lease)) < 0);
+    while (rc == ORCH_OK && other_prune(watch, &seen)) {
+        *yield = strcmp(seen.id, lease_id(prune->lease)) < 0 || clock_monotonic_ms() >= until_ms;
+        if (*yield || (rc = prune_stopped(prune, err)) != ORCH_OK) {
+            break;
+        }
+        nap(prune, NAP_FIRST_MS, until_ms);
+        rc = lease_watch_poll(watch, &left, err);
     }
     lease_watch_free(watch);
     return rc;
@@ -221,7 +234,7 @@ int32_t prunelease_wait(struct prune *prune, bool *all, bool *again, struct orch
         if (*again || clock_monotonic_ms() >= prune->deadline_ms) {
             break;
         }
-        nap(prune, ms);
+        nap(prune, ms, prune->deadline_ms);
         rc = lease_watch_poll(watch, &left, err);
     }
     lease_watch_free(watch);

@@ -2,8 +2,9 @@
  * prunepacks.c: which packs are worth copying from, and which packs and parts are condemned; see
  * pruneimpl.h.
  *
- * Only packs that were there when the index was opened are judged: what came later is not walked
- * yet, and what we copied ourselves is needed under its old places.
+ * Only packs that were there when they were listed, and that the index had when it was opened a
+ * moment later, are judged: what came later is not walked yet, and what we copied ourselves is
+ * needed under its old places.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,10 @@ int32_t prunepacks_know(struct prune *prune, struct orch_error *err)
         return no_memory(err);
     }
     for (size_t i = 0; i < count; i++) {
-        prune->known[i] = index_pack_at(prune->index, i, &pack) && !pack.gone;
+        /* One that was not listed is either lost, as the index tells, or has come since. */
+        prune->known[i] = index_pack_at(prune->index, i, &pack) && !pack.gone &&
+                          (prunefiles_find(&prune->packs, pack.id) != NULL ||
+                           index_shunned(prune->index, i));
     }
     prune->known_count = count;
     return ORCH_OK;

@@ -245,8 +245,16 @@ static int32_t verify_pack(struct packreader *reader, struct index *index,
 {
     struct index_pack pack;
     struct pack_table table = {.frame_count = 0};
+    struct orch_error why = ORCH_ERROR_INIT;
     *good = index_pack_at(index, number, &pack) && !pack.gone;
-    int32_t rc = *good ? load_table(reader, &pack, &table, err) : ORCH_OK;
+    int32_t rc = *good ? load_table(reader, &pack, &table, &why) : ORCH_OK;
+    if (rc != ORCH_OK && rc != ORCH_E_NOMEM) { /* another prune may have deleted it */
+        log_warning("repack", "a pack that was copied cannot be read any more: %s", why.message);
+        *good = false;
+        rc = ORCH_OK;
+    } else if (rc != ORCH_OK && err != NULL) {
+        *err = why;
+    }
     for (size_t i = 0; rc == ORCH_OK && *good && i < table.chunk_count; i++) {
         struct chunk_location place;
         *good = !usage_needs(usage, pack.first_place + i) ||

@@ -25,7 +25,9 @@ int32_t repack_run(struct repo *repo, struct index *index, const struct usage *u
                    struct orch_error *err) ORCH_CHECKED;
 
 /* Once these packs are shunned: good[i] tells whether everything needed of the pack is found in one
- * that is not. Trust, but look, before something is deleted. */
+ * that is not; false also for one that cannot be read. Trust, but look, before something is
+ * deleted.
+ */
 int32_t repack_verify(struct repo *repo, struct index *index, const struct usage *usage,
                       const size_t *numbers, size_t count, bool *good,
                       struct orch_error *err) ORCH_CHECKED;

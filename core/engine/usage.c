@@ -285,6 +285,9 @@ static int32_t add_component(struct usage *usage, const struct set_component *co
 {
     struct part *part = NULL;
     int32_t rc = part_load(usage->repo, component->part, &part, err);
+    if (rc == ORCH_E_NOT_FOUND) { /* for callers, NOT_FOUND is a chunk without a place */
+        rc = orch_fail(err, ORCH_E_CORRUPT, "parts/%s is missing", component->part);
+    }
     if (rc == ORCH_OK) {
         rc = usage_walk_part(usage->walk, part, err);
         part_free(part);

@@ -569,6 +569,83 @@ START_TEST(test_two_at_once)
 }
 END_TEST
 
+/* Keeps the three newest. */
+static int32_t keep_three(void *ctx, const struct set_list *list, bool *remove,
+                          struct orch_error *why)
+{
+    (void)ctx;
+    (void)why;
+    for (size_t i = 3; i < list->count; i++) {
+        remove[i] = true;
+    }
+    return ORCH_OK;
+}
+
+#define CROWD 6
+#define ROUNDS 30
+
+/* Backups of contents that come again and again, or prunes; in a process of its own. */
+static int one_of_the_crowd(size_t number)
+{
+    struct et_random random = {number + 100};
+    struct et_repo mine;
+    struct orch_error why = ORCH_ERROR_INIT;
+    int32_t rc = ORCH_OK;
+    pt_open(r.dir, &mine);
+    for (size_t i = 0; rc == ORCH_OK && i < ROUNDS; i++) {
+        if (number < 2) {
+            struct prune_result result;
+            struct prune_options options = options_for(NULL);
+            options.choose = keep_three;
+            options.repack_above = 1 + (uint32_t)(et_random_next(&random) % 50);
+            options.wait_ms = (int64_t)(et_random_next(&random) % 3) * 300 - 1;
+            rc = prune_run(mine.repo, &options, &result, &why);
+        } else {
+            struct pt_backup backup;
+            struct pt_source source;
+            pt_random(&source, et_random_next(&random), 4, 12);
+            source.object_bytes = 200000;
+            pt_backup_begin(mine.repo, &backup);
+            pt_backup_store(&backup, &source, PACK_BYTES);
+            pt_backup_seal(&backup);
+            pt_backup_end(&backup);
+        }
+    }
+    pt_close(&mine);
+    if (rc != ORCH_OK) {
+        fprintf(stderr, "%zu: %s\n", number, why.message);
+    }
+    return rc == ORCH_OK ? 0 : 1;
+}
+
+START_TEST(test_a_crowd)
+{
+    pid_t pids[CROWD];
+    struct prune_result result;
+    struct choice none = {.count = 0};
+    struct prune_options options = options_for(&none);
+    for (size_t i = 0; i < CROWD; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            _exit(one_of_the_crowd(i));
+        }
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        int status = 0;
+        ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%zu: %d", i, status);
+    }
+    pt_whole(r.repo, "after the crowd");
+    options.choose = keep_three;
+    prune_now(&options, &result);
+    ck_assert_int_eq(result.state, PRUNE_DONE);
+    ck_assert_uint_eq(count_sets(r.repo), 3);
+    ck_assert_uint_eq(pt_count(&r, "marks"), 0);
+    pt_whole(r.repo, "after the last prune");
+    ck_assert_uint_ge(needed_share(r.repo), 90);
+}
+END_TEST
+
 /* ---- who sleeps -------------------------------------------------------------------------------
  */
 
@@ -1037,6 +1114,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_busy);
     tcase_add_test(tests, test_stopped);
     tcase_add_loop_test(tests, test_two_at_once, 0, 3);
+    tcase_add_loop_test(tests, test_a_crowd, 0, 3);
     tcase_add_loop_test(tests, test_refuses_what_it_cannot_read, 0, 3);
     tcase_add_test(tests, test_refuses_when_a_data_pack_is_lost);
     tcase_add_loop_test(tests, test_makes_the_index_whole, 0, 3);

@@ -187,7 +187,7 @@ static int32_t remove_one(void *ctx, const char *name, const struct storage_stat
 static const struct {
     const char *folder; /* emptied */
     int32_t code;
-} losses[] = {{"parts", ORCH_E_NOT_FOUND}, {"packs", ORCH_E_CORRUPT}, {"index", ORCH_E_NOT_FOUND}};
+} losses[] = {{"parts", ORCH_E_CORRUPT}, {"packs", ORCH_E_CORRUPT}, {"index", ORCH_E_NOT_FOUND}};
 
 START_TEST(test_what_cannot_be_read)
 {
