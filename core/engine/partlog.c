@@ -131,7 +131,7 @@ static int32_t play(struct part_writer *part, bool wait, struct orch_error *err)
         log->at += bytes;
     }
     size_t left = log->ops.len - log->at;
-    if (log->at >= left) { /* moving costs no more than what was played */
+    if (log->at > 0 && log->at >= left) { /* moving costs no more than what was played */
         memmove(log->ops.data, log->ops.data + log->at, left);
         log->ops.len = left;
         log->at = 0;
