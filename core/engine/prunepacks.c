@@ -47,9 +47,9 @@ int32_t prunepacks_know(struct prune *prune, struct orch_error *err)
     }
     for (size_t i = 0; i < count; i++) {
         /* One that was not listed is either lost, as the index tells, or has come since. */
-        prune->known[i] = index_pack_at(prune->index, i, &pack) && !pack.gone &&
-                          (prunefiles_find(&prune->packs, pack.id) != NULL ||
-                           index_shunned(prune->index, i));
+        prune->known[i] =
+            index_pack_at(prune->index, i, &pack) && !pack.gone &&
+            (prunefiles_find(&prune->packs, pack.id) != NULL || index_shunned(prune->index, i));
     }
     prune->known_count = count;
     return ORCH_OK;
