@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/args.h"
 #include "cli/progress.h"
+#include "engine/scryptmemory.h"
 
 /* Set by the signal handler, read by every loop that can take long. */
 static volatile int cancel_requested;
@@ -178,6 +179,7 @@ int cli_main(int argc, char **argv)
     struct orch_error err = ORCH_ERROR_INIT;
     bool help = false;
     int code = EXIT_DONE;
+    scryptmemory_prepare();
     int32_t rc = args_parse(&cli, argc, argv, &help, &err);
     if (rc == ORCH_OK && help) {
         args_print_help(cli.command);

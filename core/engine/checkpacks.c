@@ -10,40 +10,13 @@
 #define JOBS_MAX 32u
 /* Chunks of packs that no segment names; more of them go to the cache. */
 #define RESCUE_IN_MEMORY (256u << 10)
-/* Frames that a thread reads in one go, so that many ids are computed side by side; fewer where
- * there are many threads, for the sake of memory. */
-#define LOT_FRAMES 4u
-#define LOT_FRAMES_OF_ALL 32u
-
-/* Frames that follow each other in a pack. */
-struct lot {
-    const char *name;               /* of the pack */
-    const struct pack_table *table; /* NULL: only the seals are checked */
-    size_t count;
-    struct chunk_location places[LOT_FRAMES];
-    int32_t codes[LOT_FRAMES]; /* of what was found */
-    struct orch_error errors[LOT_FRAMES];
-};
-
-/* Ids that are to be what the table says. */
-struct ids {
-    struct chunkid_job jobs[CHUNKID_MANY];
-    uint8_t real[CHUNKID_MANY][CHUNK_ID_BYTES];
-    const uint8_t *expected[CHUNKID_MANY];
-    size_t frame[CHUNKID_MANY]; /* in the lot */
-    size_t count;
-};
 
 /* What one thread needs. */
 struct worker {
     struct check *check;
     struct packreader *reader;
     struct chunkid hash;
-    struct lot *lot;
-    size_t lot_frames;
-    struct ids *ids;
-    uint8_t *sealed;
-    uint8_t *plain[LOT_FRAMES];
+    uint8_t *sealed, *plain;
     bool data;
     atomic_size_t *next;     /* pack to be taken, shared */
     struct orch_error error; /* why this thread gave up; damage is no reason */
@@ -53,30 +26,17 @@ struct worker {
 static void worker_clear(struct worker *worker)
 {
     packreader_free(worker->reader);
-    free(worker->lot);
-    free(worker->ids);
     free(worker->sealed);
-    for (size_t i = 0; i < LOT_FRAMES; i++) {
-        free(worker->plain[i]);
-    }
+    free(worker->plain);
 }
 
-static int32_t worker_init(struct worker *worker, struct check *check, size_t jobs,
-                           struct orch_error *err)
+static int32_t worker_init(struct worker *worker, struct check *check, struct orch_error *err)
 {
-    size_t frames = LOT_FRAMES_OF_ALL / jobs;
     worker->check = check;
-    worker->lot_frames = frames < 1 ? 1 : frames > LOT_FRAMES ? LOT_FRAMES : frames;
     chunkid_init(&worker->hash, repo_keys(check->repo));
-    worker->lot = calloc(1, sizeof(*worker->lot));
-    worker->ids = calloc(1, sizeof(*worker->ids));
-    worker->sealed = malloc(worker->lot_frames * FRAME_SEALED_MAX);
-    bool all = worker->lot != NULL && worker->ids != NULL && worker->sealed != NULL;
-    for (size_t i = 0; i < worker->lot_frames; i++) {
-        worker->plain[i] = malloc(FRAME_PLAIN_MAX);
-        all = all && worker->plain[i] != NULL;
-    }
-    if (!all) {
+    worker->sealed = malloc(FRAME_SEALED_MAX);
+    worker->plain = malloc(FRAME_PLAIN_MAX);
+    if (worker->sealed == NULL || worker->plain == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory for reading packs");
     }
     return packreader_new(check->repo, &worker->reader, err);
@@ -94,6 +54,26 @@ static void progress(struct worker *worker, uint64_t bytes)
     }
 }
 
+/* The chunk ids of a decoded frame. */
+static int32_t check_ids(struct worker *worker, const struct pack_table *table,
+                         const struct pack_frame *frame, struct orch_error *err)
+{
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < frame->chunk_count; i++) {
+        const struct pack_chunk *chunk = &table->chunks[frame->first_chunk + i];
+        uint8_t id[CHUNK_ID_BYTES];
+        chunkid_of(&worker->hash, worker->plain + offset, chunk->len, id);
+        if (memcmp(id, chunk->id, CHUNK_ID_BYTES) != 0) {
+            char text[17];
+            hex_encode(chunk->id, 8, text);
+            return orch_fail(err, ORCH_E_CORRUPT, "chunk %s… has other content", text);
+        }
+        offset += chunk->len;
+        worker->chunks++;
+    }
+    return ORCH_OK;
+}
+
 /* A prune has deleted the pack since it was listed, as it may: that is no damage. */
 static bool has_gone(struct worker *worker, const char *name, const uint8_t pack[PACK_ID_BYTES])
 {
@@ -104,122 +84,39 @@ static bool has_gone(struct worker *worker, const char *name, const uint8_t pack
                ORCH_E_NOT_FOUND;
 }
 
-/* Reads the frames of the lot whose places can be; `ats` gives where each lies in worker->sealed.
- */
-static void read_lot(struct worker *worker, size_t ats[LOT_FRAMES])
+/* Reads one frame. `table` and `frame` may be NULL: then only the seal is checked. */
+static int32_t check_frame(struct worker *worker, const char *name,
+                           const struct chunk_location *place, const struct pack_table *table,
+                           const struct pack_frame *frame, struct orch_error *err)
 {
-    struct lot *lot = worker->lot;
+    struct orch_error why = ORCH_ERROR_INIT;
     struct storage *storage = repo_storage(worker->check->repo);
-    struct orch_error ignored = ORCH_ERROR_INIT;
-    size_t bytes = 0;
-    bool all = true;
-    for (size_t i = 0; i < lot->count; i++) {
-        lot->codes[i] = packreader_check_place(&lot->places[i], &lot->errors[i]);
-        all = all && lot->codes[i] == ORCH_OK &&
-              lot->places[i].frame_offset == lot->places[0].frame_offset + bytes;
-        ats[i] = bytes;
-        bytes += lot->codes[i] == ORCH_OK ? lot->places[i].frame_len : 0;
+    int32_t rc = packreader_check_place(place, &why);
+    if (rc == ORCH_OK) {
+        rc =
+            storage_get(storage, name, place->frame_offset, worker->sealed, place->frame_len, &why);
     }
-    bool whole = all && storage_get(storage, lot->name, lot->places[0].frame_offset, worker->sealed,
-                                    bytes, &ignored) == ORCH_OK;
-    for (size_t i = 0; i < lot->count; i++) {
-        if (!whole && lot->codes[i] == ORCH_OK) { /* where one cannot be read, the others can */
-            lot->codes[i] =
-                storage_get(storage, lot->name, lot->places[i].frame_offset,
-                            worker->sealed + ats[i], lot->places[i].frame_len, &lot->errors[i]);
-        }
+    if (rc == ORCH_OK) {
+        progress(worker, place->frame_len);
+        rc = packreader_open(worker->reader, place, worker->sealed, worker->plain, &why);
     }
-}
-
-/* Computes the ids that have come together and compares them. */
-static void compare_ids(struct worker *worker)
-{
-    struct ids *ids = worker->ids;
-    struct lot *lot = worker->lot;
-    chunkid_of_many(&worker->hash, ids->jobs, ids->count);
-    for (size_t i = 0; i < ids->count; i++) {
-        size_t frame = ids->frame[i];
-        if (memcmp(ids->real[i], ids->expected[i], CHUNK_ID_BYTES) != 0 &&
-            lot->codes[frame] == ORCH_OK) {
-            char text[17];
-            hex_encode(ids->expected[i], 8, text);
-            lot->codes[frame] =
-                orch_fail(&lot->errors[frame], ORCH_E_CORRUPT, "chunk %s… has other content", text);
-        }
+    if (rc == ORCH_OK && table != NULL) {
+        rc = check_ids(worker, table, frame, &why);
     }
-    worker->chunks += ids->count;
-    ids->count = 0;
-}
-
-/* Asks for the ids of the chunks in frame `i` of the lot, which is decoded. */
-static void gather_ids(struct worker *worker, size_t i)
-{
-    struct ids *ids = worker->ids;
-    const struct pack_table *table = worker->lot->table;
-    const struct pack_frame *frame = &table->frames[worker->lot->places[i].frame_number];
-    const uint8_t *data = worker->plain[i];
-    for (uint32_t k = 0; k < frame->chunk_count; k++) {
-        const struct pack_chunk *chunk = &table->chunks[frame->first_chunk + k];
-        if (ids->count == CHUNKID_MANY) {
-            compare_ids(worker);
-        }
-        ids->jobs[ids->count] =
-            (struct chunkid_job){.data = data, .len = chunk->len, .id = ids->real[ids->count]};
-        ids->expected[ids->count] = chunk->id;
-        ids->frame[ids->count++] = i;
-        data += chunk->len;
+    if (rc == ORCH_OK) {
+        return ORCH_OK;
     }
-}
-
-/* Checks the frames of the lot, and empties it. */
-static int32_t check_lot(struct worker *worker, struct orch_error *err)
-{
-    struct lot *lot = worker->lot;
-    size_t ats[LOT_FRAMES];
-    int32_t rc = ORCH_OK;
-    read_lot(worker, ats);
-    for (size_t i = 0; i < lot->count; i++) {
-        if (lot->codes[i] == ORCH_OK) {
-            progress(worker, lot->places[i].frame_len);
-            lot->codes[i] =
-                packreader_open(worker->reader, &lot->places[i], worker->sealed + ats[i],
-                                worker->plain[i], &lot->errors[i]);
-        }
-        if (lot->codes[i] == ORCH_OK && lot->table != NULL) {
-            gather_ids(worker, i);
-        }
+    if (!has_gone(worker, name, place->pack)) {
+        check_report(worker->check, name, NULL, NULL, NULL, "frame %u: %s", place->frame_number,
+                     why.message);
     }
-    compare_ids(worker);
-    for (size_t i = 0; rc == ORCH_OK && i < lot->count; i++) {
-        const struct chunk_location *place = &lot->places[i];
-        if (lot->codes[i] == ORCH_OK) {
-            continue;
-        }
-        if (!has_gone(worker, lot->name, place->pack)) {
-            check_report(worker->check, lot->name, NULL, NULL, NULL, "frame %u: %s",
-                         place->frame_number, lot->errors[i].message);
-        }
-        rc = check_mark_bad(worker->check, place->pack, place->frame_number, err);
-    }
-    lot->count = 0;
-    return rc;
-}
-
-/* Adds a frame to the lot; a full one is checked. */
-static int32_t add_frame(struct worker *worker, const struct chunk_location *place,
-                         struct orch_error *err)
-{
-    struct lot *lot = worker->lot;
-    lot->places[lot->count] = *place;
-    lot->errors[lot->count++] = (struct orch_error)ORCH_ERROR_INIT;
-    return lot->count == worker->lot_frames ? check_lot(worker, err) : ORCH_OK;
+    return check_mark_bad(worker->check, place->pack, place->frame_number, err);
 }
 
 static int32_t check_by_table(struct worker *worker, const char *name,
                               const struct pack_table *table, struct orch_error *err)
 {
     int32_t rc = ORCH_OK;
-    *worker->lot = (struct lot){.name = name, .table = table};
     for (size_t i = 0; rc == ORCH_OK && i < table->frame_count; i++) {
         const struct pack_frame *frame = &table->frames[i];
         struct chunk_location place = {.frame_offset = frame->offset,
@@ -229,9 +126,9 @@ static int32_t check_by_table(struct worker *worker, const char *name,
                                        .len = frame->plain_len,
                                        .codec = frame->codec};
         memcpy(place.pack, table->id, PACK_ID_BYTES);
-        rc = add_frame(worker, &place, err);
+        rc = check_frame(worker, name, &place, table, frame, err);
     }
-    return rc == ORCH_OK && worker->lot->count > 0 ? check_lot(worker, err) : rc;
+    return rc;
 }
 
 /* The footer is lost: the index still tells where the frames are. */
@@ -245,11 +142,10 @@ static int32_t check_by_index(struct worker *worker, const char *name,
     if (!index_pack_at(index, index_pack_find(index, id), &pack)) {
         return ORCH_OK;
     }
-    *worker->lot = (struct lot){.name = name};
     for (uint64_t i = 0; rc == ORCH_OK && index_frame_at(index, &pack, i, &place); i++) {
-        rc = add_frame(worker, &place, err);
+        rc = check_frame(worker, name, &place, NULL, NULL, err);
     }
-    return rc == ORCH_OK && worker->lot->count > 0 ? check_lot(worker, err) : rc;
+    return rc;
 }
 
 /* A segment and a footer that tell of the same pack must agree. */
@@ -350,7 +246,7 @@ int32_t checkpacks_run(struct check *check, bool data, struct orch_error *err)
     for (size_t i = 0; rc == ORCH_OK && i < jobs; i++) {
         workers[i].data = data;
         workers[i].next = &next;
-        rc = worker_init(&workers[i], check, jobs, err);
+        rc = worker_init(&workers[i], check, err);
         if (rc == ORCH_OK) {
             int failed = pthread_create(&threads[i], NULL, worker_main, &workers[i]);
             rc = failed == 0 ? ORCH_OK : orch_fail_errno(err, failed, "cannot start a thread");

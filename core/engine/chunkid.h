@@ -25,17 +25,4 @@ void chunkid_init_key(struct chunkid *state, const uint8_t key[KEY_BYTES]);
 void chunkid_of(const struct chunkid *state, const void *data, size_t len,
                 uint8_t id[CHUNKID_BYTES]);
 
-/* As many chunks as it is good to have together for chunkid_of_many(). */
-#define CHUNKID_MANY 512u
-
-/* A chunk whose id is wanted, and where it goes. */
-struct chunkid_job {
-    const void *data;
-    size_t len;
-    uint8_t *id; /* CHUNKID_BYTES */
-};
-
-/* The ids of many chunks: where the processor can work on sixteen at once, in half the time. */
-void chunkid_of_many(const struct chunkid *state, const struct chunkid_job *jobs, size_t count);
-
 #endif

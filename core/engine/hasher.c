@@ -6,83 +6,52 @@
 #include <unistd.h>
 
 #define JOBS_MAX 64u
-/* A thread takes frames when there are so many, and so many at most: at least sixteen chunks. */
-#define BATCH_LEAST 4u
-#define BATCH_MOST 8u
 
 struct hasher {
     const struct chunkid *hash;
     pthread_mutex_t lock;
-    pthread_cond_t work; /* a batch is together, somebody waits, or stop */
+    pthread_cond_t work; /* a frame has come, or stop */
     pthread_cond_t done;
     struct pipeline_frame *first, *last; /* queue */
-    size_t queued;
-    size_t waiting; /* callers that wait for a frame */
     bool stop;
     pthread_t jobs[JOBS_MAX];
     size_t job_count;
 };
 
-/* Ids that are asked for, gathered over frames. */
-struct gathered {
-    const struct chunkid *hash;
-    struct chunkid_job jobs[CHUNKID_MANY];
-    size_t count;
-};
-
-static void compute(struct gathered *gathered)
-{
-    chunkid_of_many(gathered->hash, gathered->jobs, gathered->count);
-    gathered->count = 0;
-}
-
-static void gather(struct gathered *gathered, struct pipeline_frame *frame)
+static void compute(const struct chunkid *hash, struct pipeline_frame *frame)
 {
     const uint8_t *data = frame->plain;
     for (size_t i = 0; i < frame->count; i++) {
         struct pack_chunk *chunk = &frame->chunks[i];
-        if (gathered->count == CHUNKID_MANY) {
-            compute(gathered);
-        }
-        gathered->jobs[gathered->count++] =
-            (struct chunkid_job){.data = data, .len = chunk->len, .id = chunk->id};
+        chunkid_of(hash, data, chunk->len, chunk->id);
         data += chunk->len;
     }
 }
 
-/* Takes frames off the queue; none when the hasher stops. */
-static size_t take_batch(struct hasher *h, struct pipeline_frame *batch[BATCH_MOST])
+/* The next frame of the queue; NULL when the hasher stops. */
+static struct pipeline_frame *take(struct hasher *h)
 {
-    size_t count = 0;
-    while (!h->stop && h->queued < BATCH_LEAST && (h->waiting == 0 || h->queued == 0)) {
+    while (!h->stop && h->first == NULL) {
         (void)pthread_cond_wait(&h->work, &h->lock);
     }
-    while (count < BATCH_MOST && h->first != NULL) {
-        batch[count++] = h->first;
-        h->first = h->first->next;
+    struct pipeline_frame *frame = h->first;
+    if (frame != NULL) {
+        h->first = frame->next;
         h->last = h->first == NULL ? NULL : h->last;
-        h->queued--;
     }
-    return count;
+    return frame;
 }
 
 static void *job_main(void *arg)
 {
     struct hasher *h = arg;
-    struct pipeline_frame *batch[BATCH_MOST];
-    struct gathered gathered = {.hash = h->hash};
-    size_t count = 0;
+    struct pipeline_frame *frame = NULL;
     (void)pthread_mutex_lock(&h->lock);
-    while ((count = take_batch(h, batch)) > 0) {
+    while ((frame = take(h)) != NULL) {
         (void)pthread_mutex_unlock(&h->lock);
-        for (size_t i = 0; i < count; i++) {
-            gather(&gathered, batch[i]);
-        }
-        compute(&gathered);
+        compute(h->hash, frame);
         (void)pthread_mutex_lock(&h->lock);
-        for (size_t i = 0; i < count; i++) {
-            batch[i]->hashed = true;
-        }
+        frame->hashed = true;
         (void)pthread_cond_broadcast(&h->done);
     }
     (void)pthread_mutex_unlock(&h->lock);
@@ -144,23 +113,15 @@ void hasher_submit(struct hasher *h, struct pipeline_frame *frame)
         h->last->next = frame;
     }
     h->last = frame;
-    h->queued++;
-    if (h->queued >= BATCH_LEAST || h->waiting > 0) {
-        (void)pthread_cond_signal(&h->work);
-    }
+    (void)pthread_cond_signal(&h->work);
     (void)pthread_mutex_unlock(&h->lock);
 }
 
 bool hasher_done(struct hasher *h, struct pipeline_frame *frame, bool wait)
 {
     (void)pthread_mutex_lock(&h->lock);
-    if (wait && !frame->hashed) {
-        h->waiting++;
-        (void)pthread_cond_signal(&h->work);
-        while (!frame->hashed) {
-            (void)pthread_cond_wait(&h->done, &h->lock);
-        }
-        h->waiting--;
+    while (wait && !frame->hashed) {
+        (void)pthread_cond_wait(&h->done, &h->lock);
     }
     bool done = frame->hashed;
     (void)pthread_mutex_unlock(&h->lock);

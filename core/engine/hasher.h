@@ -1,8 +1,5 @@
 /*
  * hasher.h: threads that compute the ids of the chunks in frames, ahead of the one who needs them.
- *
- * Frames are taken several at a time, since many chunks side by side take less time than one after
- * the other (chunkid_of_many). So a frame may wait until some more have come, or somebody needs it.
  */
 #ifndef CORE_ENGINE_HASHER_H
 #define CORE_ENGINE_HASHER_H

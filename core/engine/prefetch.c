@@ -13,8 +13,6 @@
 #define JOBS_MAX 16u
 /* Frames that lie side by side are read in one go, up to this. */
 #define BATCH_FRAMES 4u
-/* The ids of chunks in so many frames are computed in one go. */
-#define HASH_FRAMES 6u
 
 enum slot_state { SLOT_EMPTY, SLOT_QUEUED, SLOT_LOADING, SLOT_READY, SLOT_FAILED };
 
@@ -31,9 +29,7 @@ struct slot {
 struct wanted {
     struct slot *slot; /* NULL: in no index segment */
     uint32_t offset, len;
-    bool hashed; /* `real` is what the bytes have for an id */
     uint8_t id[CHUNK_ID_BYTES];
-    uint8_t real[CHUNK_ID_BYTES];
 };
 
 struct prefetch {
@@ -339,50 +335,10 @@ static int32_t wait_for(struct prefetch *p, struct slot *slot, struct orch_error
     return ORCH_OK;
 }
 
-static const uint8_t *bytes_of(const struct wanted *wanted)
-{
-    const struct chunk_location *frame = &wanted->slot->place;
-    bool fits = wanted->len <= frame->plain_len && wanted->offset <= frame->plain_len - wanted->len;
-    return fits ? wanted->slot->plain.data + wanted->offset : NULL;
-}
-
-/* Computes the ids of the chunks that come next, in the first few frames; waits for these. */
-static void hash_ahead(struct prefetch *p)
-{
-    struct chunkid_job jobs[CHUNKID_MANY];
-    struct orch_error ignored = ORCH_ERROR_INIT;
-    const struct slot *last = NULL;
-    bool good = false;
-    size_t count = 0;
-    size_t frames = 0;
-    for (size_t i = 0; i < p->wanted_count && count < CHUNKID_MANY; i++) {
-        struct wanted *wanted = &p->wanted[(p->wanted_first + i) % WANTED_MAX];
-        if (wanted->slot == NULL || wanted->hashed) {
-            continue;
-        }
-        if (wanted->slot != last && frames++ == HASH_FRAMES) {
-            break;
-        }
-        good = wanted->slot == last ? good : wait_for(p, wanted->slot, &ignored) == ORCH_OK;
-        last = wanted->slot;
-        const uint8_t *data = good ? bytes_of(wanted) : NULL;
-        if (data != NULL) {
-            jobs[count++] =
-                (struct chunkid_job){.data = data, .len = wanted->len, .id = wanted->real};
-            wanted->hashed = true;
-        }
-    }
-    chunkid_of_many(&p->hash, jobs, count);
-}
-
 int32_t prefetch_pop(struct prefetch *p, uint8_t id[CHUNK_ID_BYTES], const uint8_t **data,
                      size_t *len, struct orch_error *err)
 {
-    struct wanted *next = &p->wanted[p->wanted_first];
-    if (next->slot != NULL && !next->hashed) {
-        hash_ahead(p);
-    }
-    struct wanted wanted = *next;
+    struct wanted wanted = p->wanted[p->wanted_first];
     p->wanted_first = (p->wanted_first + 1) % WANTED_MAX;
     p->wanted_count--;
     if (p->current != NULL) {
@@ -391,25 +347,33 @@ int32_t prefetch_pop(struct prefetch *p, uint8_t id[CHUNK_ID_BYTES], const uint8
     p->current = wanted.slot; /* its pin goes on */
     memcpy(id, wanted.id, CHUNK_ID_BYTES);
     char text[17];
-    char name[PACK_NAME_BYTES];
     hex_encode(id, 8, text);
     if (wanted.slot == NULL) {
         return orch_fail(err, ORCH_E_CORRUPT,
                          "chunk %s… is named by no index segment: one is missing or damaged", text);
     }
-    pack_name(wanted.slot->place.pack, name);
     int32_t rc = wait_for(p, wanted.slot, err);
-    if (rc == ORCH_E_NOT_FOUND) {
-        rc = orch_fail(err, ORCH_E_CORRUPT, "%s is missing from the repository", name);
-    }
     if (rc != ORCH_OK) {
+        if (rc == ORCH_E_NOT_FOUND) {
+            char name[PACK_NAME_BYTES];
+            pack_name(wanted.slot->place.pack, name);
+            rc = orch_fail(err, ORCH_E_CORRUPT, "%s is missing from the repository", name);
+        }
         return rc;
     }
-    *data = bytes_of(&wanted);
+    uint8_t real[CHUNK_ID_BYTES];
+    const struct chunk_location *frame = &wanted.slot->place;
+    bool fits = wanted.len <= frame->plain_len && wanted.offset <= frame->plain_len - wanted.len;
+    *data = fits ? wanted.slot->plain.data + wanted.offset : NULL;
     *len = wanted.len;
-    if (*data == NULL || memcmp(wanted.real, id, CHUNK_ID_BYTES) != 0) {
+    if (fits) {
+        chunkid_of(&p->hash, *data, *len, real);
+    }
+    if (!fits || memcmp(real, id, CHUNK_ID_BYTES) != 0) {
+        char name[PACK_NAME_BYTES];
+        pack_name(frame->pack, name);
         return orch_fail(err, ORCH_E_CORRUPT, "%s, frame %u: chunk %s… has other content", name,
-                         wanted.slot->place.frame_number, text);
+                         frame->frame_number, text);
     }
     return ORCH_OK;
 }

@@ -234,41 +234,6 @@ START_TEST(ids_are_hmac_sha256)
 }
 END_TEST
 
-/* Lengths of every kind, in numbers that fill the lanes, leave some free, or are too few. */
-START_TEST(ids_of_many_are_those_of_each)
-{
-    static const size_t counts[] = {0, 1, 7, 8, 9, 15, 16, 17, 40, 255, 256, 257, 700};
-    static const size_t most[] = {1, 64, 200, 5000, 70000};
-    size_t len = 8u << 20;
-    uint8_t *data = malloc(len);
-    struct chunkid_job *jobs = calloc(700, sizeof(*jobs));
-    uint8_t(*ids)[32] = calloc(700, sizeof(*ids));
-    struct chunkid state;
-    et_random_fill(6, data, len);
-    chunkid_init_key(&state, key);
-    for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
-        for (size_t m = 0; m < sizeof(most) / sizeof(*most); m++) {
-            for (size_t i = 0; i < counts[c]; i++) {
-                jobs[i].len = (i * 7919 + c) % (most[m] + 1);
-                jobs[i].data = data + (i * 104729) % (len - most[m]);
-                jobs[i].id = ids[i];
-            }
-            chunkid_of_many(&state, jobs, counts[c]);
-            for (size_t i = 0; i < counts[c]; i++) {
-                uint8_t expected[32];
-                unsigned n = 32;
-                ck_assert_ptr_nonnull(
-                    HMAC(EVP_sha256(), key, sizeof(key), jobs[i].data, jobs[i].len, expected, &n));
-                ck_assert_mem_eq(ids[i], expected, 32);
-            }
-        }
-    }
-    free(data);
-    free(jobs);
-    free(ids);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("chunk");
@@ -281,7 +246,6 @@ int main(void)
     tcase_add_test(tests, rows_are_never_split);
     tcase_add_test(tests, rows_stay_aligned_behind_a_hole);
     tcase_add_test(tests, ids_are_hmac_sha256);
-    tcase_add_test(tests, ids_of_many_are_those_of_each);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
