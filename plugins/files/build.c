@@ -75,6 +75,7 @@ void build_free(struct build *build)
             dirs_close(&build->trees[i].dirs);
         }
     }
+    stream_free(&build->stream);
     if (build->fd >= 0) {
         (void)close(build->fd);
     }
@@ -181,10 +182,11 @@ static int32_t open_stream(struct build *build, int dir_fd, const char *base,
                            struct orch_error *err)
 {
     build->fd = openat(dir_fd, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    build->offset = 0;
-    build->ends_in_hole = 0;
     build->state = STATE_STREAM;
-    return build->fd >= 0 ? ORCH_OK : build_fail_errno(build, errno, "create", err);
+    if (build->fd < 0) {
+        return build_fail_errno(build, errno, "create", err);
+    }
+    return stream_begin(&build->stream, build->fd) == 0 ? ORCH_OK : build_no_memory(err);
 }
 
 static int32_t make_entry(struct build *build, int dir_fd, const char *base, struct orch_error *err)
@@ -306,20 +308,8 @@ int32_t build_object(struct build *build, const struct orch_object *object, stru
 static int32_t write_stream(struct build *build, const uint8_t *data, size_t len,
                             struct orch_error *err)
 {
-    while (len > 0) {
-        ssize_t n = pwrite(build->fd, data, len, (off_t)build->offset);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return build_fail_errno(build, errno, "write", err);
-        }
-        data += n;
-        len -= (size_t)n;
-        build->offset += (uint64_t)n;
-    }
-    build->ends_in_hole = 0;
-    return ORCH_OK;
+    int error = stream_write(&build->stream, data, len);
+    return error == 0 ? ORCH_OK : build_fail_errno(build, error, "write", err);
 }
 
 /* A file that turned out large or sparse is written from here on as it comes. */
@@ -329,9 +319,9 @@ static int32_t buffer_to_stream(struct build *build, struct orch_error *err)
     return rc == ORCH_OK ? write_stream(build, build->content.data, build->content.len, err) : rc;
 }
 
-static int32_t grow(const struct build *build, uint64_t have, uint64_t more, struct orch_error *err)
+static int32_t grow(const struct build *build, uint64_t more, struct orch_error *err)
 {
-    return more > (uint64_t)INT64_MAX - have
+    return more > (uint64_t)INT64_MAX - stream_length(&build->stream)
                ? build_fail_corrupt(build, "its length is absurd", err)
                : ORCH_OK;
 }
@@ -350,7 +340,7 @@ int32_t build_data(struct build *build, const void *data, uint64_t len, struct o
     if (build->state != STATE_STREAM) {
         return build_fail_corrupt(build, "content for what is no file", err);
     }
-    int32_t rc = grow(build, build->offset, len, err);
+    int32_t rc = grow(build, len, err);
     return rc == ORCH_OK ? write_stream(build, data, (size_t)len, err) : rc;
 }
 
@@ -365,10 +355,9 @@ int32_t build_hole(struct build *build, uint64_t len, struct orch_error *err)
     if (build->state != STATE_STREAM) {
         return build_fail_corrupt(build, "content for what is no file", err);
     }
-    int32_t rc = grow(build, build->offset, len, err);
-    build->offset += rc == ORCH_OK ? len : 0;
-    build->ends_in_hole |= len > 0;
-    return rc;
+    int32_t rc = grow(build, len, err);
+    int error = rc == ORCH_OK ? stream_hole(&build->stream, len) : 0;
+    return error == 0 ? rc : build_fail_errno(build, error, "write", err);
 }
 
 static int32_t submit(struct build *build, struct orch_error *err)
@@ -382,11 +371,11 @@ static int32_t submit(struct build *build, struct orch_error *err)
 static int32_t finish_stream(struct build *build, struct orch_error *err)
 {
     CLEANUP_FD int fd = steal_fd(&build->fd);
-    if (build->ends_in_hole && ftruncate(fd, (off_t)build->offset) != 0) {
-        return build_fail_errno(build, errno, "set the length of", err);
+    const char *act = "write";
+    int error = stream_end(&build->stream);
+    if (error == 0) {
+        error = apply_to_fd(fd, &build->meta, &build->report, &act);
     }
-    const char *act = "";
-    int error = apply_to_fd(fd, &build->meta, &build->report, &act);
     if (error != 0) {
         return build_fail_errno(build, error, act, err);
     }

@@ -5,6 +5,7 @@
 #include "build.h"
 #include "dirs.h"
 #include "pool.h"
+#include "stream.h"
 
 #define STATE_NONE 0u   /* between objects */
 #define STATE_PLAIN 1u  /* an object without content */
@@ -49,8 +50,7 @@ struct build {
     struct meta meta;
     struct bytes content;
     int fd;
-    uint64_t offset;
-    int ends_in_hole;
+    struct stream stream; /* into `fd` */
     char base[256];
 
     struct bytes later;

@@ -13,6 +13,22 @@
 
 #define OPEN_FRAMES 48u
 
+struct dir_ref *dir_ref_new(int *fd)
+{
+    struct dir_ref *ref = malloc(sizeof(*ref));
+    if (ref != NULL) {
+        atomic_init(&ref->holders, 1);
+        ref->fd = steal_fd(fd);
+    }
+    return ref;
+}
+
+struct dir_ref *dir_ref_hold(struct dir_ref *ref)
+{
+    (void)atomic_fetch_add(&ref->holders, 1);
+    return ref;
+}
+
 void dir_ref_drop(struct dir_ref *ref)
 {
     if (ref != NULL && atomic_fetch_sub(&ref->holders, 1) == 1) {
@@ -36,12 +52,10 @@ static int32_t push(struct dirs *dirs, int *fd, size_t path_len, struct orch_err
         dirs->frames = frames;
         dirs->capacity = capacity;
     }
-    struct dir_ref *ref = malloc(sizeof(*ref));
+    struct dir_ref *ref = dir_ref_new(fd);
     if (ref == NULL) {
         return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder");
     }
-    atomic_init(&ref->holders, 1);
-    ref->fd = steal_fd(fd);
     /* The base stays open: it is where every search begins. */
     if (dirs->depth > OPEN_FRAMES) {
         struct dir_frame *old = &dirs->frames[dirs->depth - OPEN_FRAMES];
@@ -72,13 +86,8 @@ static int32_t reopen_parent(struct dirs *dirs, struct orch_error *err)
         return orch_fail(err, ORCH_E_CHANGED, "the folder %s was moved meanwhile",
                          name_shown(shown, dirs->path.data, dirs->path.len));
     }
-    parent->ref = malloc(sizeof(*parent->ref));
-    if (parent->ref == NULL) {
-        return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder");
-    }
-    atomic_init(&parent->ref->holders, 1);
-    parent->ref->fd = steal_fd(&fd);
-    return ORCH_OK;
+    parent->ref = dir_ref_new(&fd);
+    return parent->ref != NULL ? ORCH_OK : orch_fail(err, ORCH_E_NOMEM, "no memory for a folder");
 }
 
 static int32_t pop(struct dirs *dirs, struct orch_error *err)
@@ -151,9 +160,7 @@ int dirs_fd(const struct dirs *dirs)
 
 struct dir_ref *dirs_hold(const struct dirs *dirs)
 {
-    struct dir_ref *ref = dirs->frames[dirs->depth - 1].ref;
-    (void)atomic_fetch_add(&ref->holders, 1);
-    return ref;
+    return dir_ref_hold(dirs->frames[dirs->depth - 1].ref);
 }
 
 void dirs_close(struct dirs *dirs)

@@ -43,6 +43,9 @@ int32_t dirs_seek(struct dirs *dirs, const uint8_t *path, size_t len,
 int dirs_fd(const struct dirs *dirs);
 /* Its reference, to hold beyond that; drop it afterwards. */
 struct dir_ref *dirs_hold(const struct dirs *dirs);
+/* Takes `*fd` over, which becomes -1. NULL: no memory; then it stays. */
+struct dir_ref *dir_ref_new(int *fd);
+struct dir_ref *dir_ref_hold(struct dir_ref *ref);
 void dir_ref_drop(struct dir_ref *ref); /* NULL is allowed */
 void dirs_close(struct dirs *dirs);
 

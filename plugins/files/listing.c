@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DENTS_SIZE 32768
@@ -80,10 +81,6 @@ int listing_read(struct listing *listing, int fd, listing_filter filter, void *c
     _Alignas(struct dirent64) char buffer[DENTS_SIZE];
     listing->names.len = 0;
     listing->count = 0;
-    listing->window_count = 0;
-    if (lseek(fd, 0, SEEK_SET) < 0) {
-        return errno;
-    }
     for (;;) {
         ssize_t n = getdents64(fd, buffer, sizeof(buffer));
         if (n < 0) {
@@ -119,67 +116,11 @@ int listing_read(struct listing *listing, int fd, listing_filter filter, void *c
 void listing_free(struct listing *listing)
 {
     bytes_free(&listing->names);
-    bytes_free(&listing->xattrs);
     free(listing->items);
-    free(listing->looks);
     *listing = (struct listing){0};
 }
 
 const char *listing_name(const struct listing *listing, const struct listing_item *item)
 {
     return (const char *)listing->names.data + item->offset;
-}
-
-static void look_at(struct listing *listing, struct listing_look *look, const char *base, int fd,
-                    struct xattr_reader *reader)
-{
-    look->error = fstatat(fd, base, &look->st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
-    look->xattrs_at = listing->xattrs.len;
-    look->xattrs_len = 0;
-    if (look->error != 0 || reader == NULL) {
-        return;
-    }
-    int error = xattr_read(reader, fd, base, &listing->xattrs);
-    if (error == 0) {
-        look->xattrs_len = listing->xattrs.len - look->xattrs_at;
-    } else if (error == ENOTSUP) {
-        listing->xattrs.len = look->xattrs_at; /* as /proc and others: there are none */
-    } else {
-        look->error = error;
-    }
-}
-
-/* Fills the window that begins with `index`. A folder of its own short list has a small window. */
-static int window_fill(struct listing *listing, size_t index, int fd, struct xattr_reader *reader)
-{
-    size_t count = listing->count - index;
-    count = count < LISTING_WINDOW ? count : LISTING_WINDOW;
-    if (listing->looks == NULL) {
-        listing->looks = calloc(count, sizeof(*listing->looks));
-        if (listing->looks == NULL) {
-            return ENOMEM;
-        }
-    }
-    listing->window_start = index;
-    listing->window_count = count;
-    listing->xattrs.len = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct listing_item *item = &listing->items[index + i];
-        if (!item->is_descent) {
-            look_at(listing, &listing->looks[i], listing_name(listing, item), fd, reader);
-        }
-    }
-    return 0;
-}
-
-const struct listing_look *listing_look(struct listing *listing, size_t index, int fd,
-                                        struct xattr_reader *reader)
-{
-    static const struct listing_look no_memory = {.error = ENOMEM};
-    if (index < listing->window_start || index >= listing->window_start + listing->window_count) {
-        if (window_fill(listing, index, fd, reader) != 0) {
-            return &no_memory;
-        }
-    }
-    return &listing->looks[index - listing->window_start];
 }

@@ -147,7 +147,7 @@ static int32_t run_walk(struct run *run, struct orch_error *err)
         .skip_temporary = measure->skip_temporary,
     };
     struct walk_visitor visitor = {.ctx = run, .entry = on_entry};
-    int32_t rc = walk_roots(&options, &visitor, err);
+    int32_t rc = walk_roots_ahead(&options, &visitor, err);
     links_free(&run->links);
     bytes_free(&run->meta);
     bytes_free(&run->block);

@@ -14,21 +14,33 @@
 #define THREADS_MAX 4
 #define QUEUE_JOBS_MAX 256u
 #define QUEUE_BYTES_MAX (16u * 1024u * 1024u)
+/* A thread that has more than this to do shares a folder with one that has nothing. */
+#define JOBS_ALONE 32u
 
-struct pool {
-    pthread_mutex_t lock;
-    pthread_cond_t work;  /* there is a job, or the end */
-    pthread_cond_t space; /* the queue has room, or is empty and idle */
+/* A thread and its jobs. */
+struct hand {
+    struct pool *pool;
+    pthread_t thread;
+    pthread_cond_t work; /* there is a job, or the end */
     struct pool_job *head;
     struct pool_job **tail;
     size_t jobs; /* queued or at work */
+};
+
+/* The files of a folder go to one thread: two that create in one folder wait for each other. */
+struct pool {
+    pthread_mutex_t lock;
+    pthread_cond_t space; /* there is room, or all is done */
+    size_t jobs;          /* of all threads */
     size_t bytes;
     int ending;
     int failed;
     struct orch_error error;
     struct apply_report *report;
-    pthread_t threads[THREADS_MAX];
-    size_t thread_count;
+    struct hand hands[THREADS_MAX];
+    size_t hand_count;
+    size_t at;                 /* the hand that got the last job */
+    const struct dir_ref *dir; /* of that job; only compared, it may be gone */
 };
 
 struct pool_job *pool_job_new(struct dir_ref *dir, const char *base, const struct bytes *meta_bytes,
@@ -112,22 +124,26 @@ int32_t pool_make_file(const struct pool_job *job, struct apply_report *report,
     return ORCH_OK;
 }
 
+static struct pool_job *take(struct hand *hand)
+{
+    while (hand->head == NULL && !hand->pool->ending) {
+        (void)pthread_cond_wait(&hand->work, &hand->pool->lock);
+    }
+    struct pool_job *job = hand->head;
+    if (job != NULL) {
+        hand->head = job->next;
+        hand->tail = hand->head == NULL ? &hand->head : hand->tail;
+    }
+    return job;
+}
+
 static void *work(void *arg)
 {
-    struct pool *pool = arg;
+    struct hand *hand = arg;
+    struct pool *pool = hand->pool;
+    struct pool_job *job = NULL;
     (void)pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        while (pool->head == NULL && !pool->ending) {
-            (void)pthread_cond_wait(&pool->work, &pool->lock);
-        }
-        struct pool_job *job = pool->head;
-        if (job == NULL) {
-            break;
-        }
-        pool->head = job->next;
-        if (pool->head == NULL) {
-            pool->tail = &pool->head;
-        }
+    while ((job = take(hand)) != NULL) {
         int skip = pool->failed || pool->ending;
         (void)pthread_mutex_unlock(&pool->lock);
         struct orch_error error = ORCH_ERROR_INIT;
@@ -139,12 +155,25 @@ static void *work(void *arg)
             pool->failed = 1;
             pool->error = error;
         }
+        hand->jobs--;
         pool->jobs--;
         pool->bytes -= size;
         (void)pthread_cond_signal(&pool->space);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+static int start(struct pool *pool, struct hand *hand)
+{
+    hand->pool = pool;
+    hand->tail = &hand->head;
+    (void)pthread_cond_init(&hand->work, NULL);
+    int error = pthread_create(&hand->thread, NULL, work, hand);
+    if (error != 0) {
+        (void)pthread_cond_destroy(&hand->work);
+    }
+    return error;
 }
 
 int32_t pool_new(struct apply_report *report, struct pool **out, struct orch_error *err)
@@ -154,17 +183,14 @@ int32_t pool_new(struct apply_report *report, struct pool **out, struct orch_err
         return orch_fail(err, ORCH_E_NOMEM, "no memory for threads");
     }
     pool->report = report;
-    pool->tail = &pool->head;
     (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_cond_init(&pool->work, NULL);
     (void)pthread_cond_init(&pool->space, NULL);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     size_t wanted = cores < 2 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (size_t)cores;
-    while (pool->thread_count < wanted &&
-           pthread_create(&pool->threads[pool->thread_count], NULL, work, pool) == 0) {
-        pool->thread_count++;
+    while (pool->hand_count < wanted && start(pool, &pool->hands[pool->hand_count]) == 0) {
+        pool->hand_count++;
     }
-    if (pool->thread_count == 0) {
+    if (pool->hand_count == 0) {
         pool_free(pool);
         return orch_fail(err, ORCH_E_FAILED, "cannot start a thread");
     }
@@ -180,6 +206,22 @@ static int32_t failure(const struct pool *pool, struct orch_error *err)
     return pool->failed ? pool->error.code : ORCH_OK;
 }
 
+/* The hand for a file of `dir`: the same as for the last one of that folder, unless it has much to
+ * do while another has nothing. */
+static struct hand *choose(struct pool *pool, const struct dir_ref *dir)
+{
+    size_t least = 0;
+    for (size_t i = 1; i < pool->hand_count; i++) {
+        least = pool->hands[i].jobs < pool->hands[least].jobs ? i : least;
+    }
+    int idle = pool->hands[least].jobs == 0 && pool->hands[pool->at].jobs > JOBS_ALONE;
+    if (dir != pool->dir || idle) {
+        pool->at = least;
+        pool->dir = dir;
+    }
+    return &pool->hands[pool->at];
+}
+
 int32_t pool_submit(struct pool *pool, struct pool_job *job, struct orch_error *err)
 {
     (void)pthread_mutex_lock(&pool->lock);
@@ -189,12 +231,14 @@ int32_t pool_submit(struct pool *pool, struct pool_job *job, struct orch_error *
     }
     int32_t rc = failure(pool, err);
     if (rc == ORCH_OK) {
+        struct hand *hand = choose(pool, job->dir);
         job->next = NULL;
-        *pool->tail = job;
-        pool->tail = &job->next;
+        *hand->tail = job;
+        hand->tail = &job->next;
+        hand->jobs++;
         pool->jobs++;
         pool->bytes += job->content_len;
-        (void)pthread_cond_signal(&pool->work);
+        (void)pthread_cond_signal(&hand->work);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     if (rc != ORCH_OK) {
@@ -221,13 +265,15 @@ void pool_free(struct pool *pool)
     }
     (void)pthread_mutex_lock(&pool->lock);
     pool->ending = 1;
-    (void)pthread_cond_broadcast(&pool->work);
+    for (size_t i = 0; i < pool->hand_count; i++) {
+        (void)pthread_cond_signal(&pool->hands[i].work);
+    }
     (void)pthread_mutex_unlock(&pool->lock);
-    for (size_t i = 0; i < pool->thread_count; i++) {
-        (void)pthread_join(pool->threads[i], NULL);
+    for (size_t i = 0; i < pool->hand_count; i++) {
+        (void)pthread_join(pool->hands[i].thread, NULL);
+        (void)pthread_cond_destroy(&pool->hands[i].work);
     }
     (void)pthread_cond_destroy(&pool->space);
-    (void)pthread_cond_destroy(&pool->work);
     (void)pthread_mutex_destroy(&pool->lock);
     free(pool);
 }

@@ -20,8 +20,8 @@
 #include "tally.h"
 #include "walk.h"
 
-/* A file larger than this is looked at again right before it is sent: what was read ahead with its
- * window may be old when the files before it were large. */
+/* A file larger than this is looked at again right before it is sent: what was seen ahead
+ * may be old when the files before it were large. */
 #define FRESH_LOOK_BYTES (64 * 1024)
 
 struct run {
@@ -444,7 +444,7 @@ int32_t source_backup(const struct source *source, struct orch_error *err)
     walk_setup(source, &options);
     options.want_xattrs = 1;
     struct walk_visitor visitor = {.ctx = &run, .entry = on_entry, .note = on_note};
-    rc = walk_roots(&options, &visitor, err);
+    rc = walk_roots_ahead(&options, &visitor, err);
     struct tally_sums sums;
     if (rc == ORCH_OK) {
         rc = tally_end(run.tally, &sums, err);

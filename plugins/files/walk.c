@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "dirs.h"
 #include "listing.h"
+#include "look.h"
 #include "name.h"
 #include "open.h"
 
@@ -15,7 +17,7 @@
 #define OPEN_FRAMES 48u
 
 struct frame {
-    int fd; /* -1: closed for now */
+    struct dir_ref *dir; /* NULL: closed for now */
     dev_t dev;
     ino_t ino;
     size_t name_len; /* of the folder's own name */
@@ -32,23 +34,41 @@ struct walk {
     struct frame *frames;
     size_t depth;
     size_t capacity;
-    struct xattr_reader xattrs;
-    int32_t note_rc; /* a failure inside the listing filter */
+    struct xattr_reader reader;
+    struct bytes xattrs; /* of what is visited */
+    int32_t note_rc;     /* a failure inside the listing filter */
     struct orch_error *err;
 };
 
-static int32_t note(struct walk *walk, uint32_t what, int os_errno, struct orch_error *err)
+static int32_t tell_note(const struct walk_visitor *visitor, uint32_t what, const uint8_t *name,
+                         size_t len, int os_errno, struct orch_error *err)
 {
-    if (walk->visitor->note != NULL) {
-        return walk->visitor->note(walk->visitor->ctx, what, walk->name.data, walk->name.len,
-                                   os_errno, err);
+    if (visitor->note != NULL) {
+        return visitor->note(visitor->ctx, what, name, len, os_errno, err);
     }
     if (what == WALK_UNREADABLE) {
         char shown[NAME_SHOWN_MAX];
-        return orch_fail_errno(err, os_errno, "cannot read %s",
-                               name_shown(shown, walk->name.data, walk->name.len));
+        return orch_fail_errno(err, os_errno, "cannot read %s", name_shown(shown, name, len));
     }
     return ORCH_OK;
+}
+
+static int32_t note(const struct walk *walk, uint32_t what, int os_errno, struct orch_error *err)
+{
+    return tell_note(walk->visitor, what, walk->name.data, walk->name.len, os_errno, err);
+}
+
+int32_t walk_tell(const struct walk_visitor *visitor, const struct walk_entry *entry, int error,
+                  struct orch_error *err)
+{
+    if (error == ENOMEM) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder's entries");
+    }
+    if (error != 0) {
+        uint32_t what = error == ENOENT ? WALK_VANISHED : WALK_UNREADABLE;
+        return tell_note(visitor, what, entry->name, entry->name_len, error, err);
+    }
+    return visitor->entry(visitor->ctx, entry, err);
 }
 
 /* Makes walk->name the folder's name of `folder_len` bytes, a slash, and `base`. */
@@ -93,9 +113,7 @@ static int wanted(void *ctx, const char *base, size_t len, int is_folder)
 
 static void frame_free(struct frame *frame)
 {
-    if (frame->fd >= 0) {
-        (void)close(frame->fd);
-    }
+    dir_ref_drop(frame->dir);
     listing_free(&frame->listing);
 }
 
@@ -113,18 +131,19 @@ static int32_t push(struct walk *walk, int *fd, const struct stat *st, struct or
     }
     if (walk->depth >= OPEN_FRAMES) {
         struct frame *old = &walk->frames[walk->depth - OPEN_FRAMES];
-        if (old->fd >= 0) {
-            (void)close(old->fd);
-            old->fd = -1;
-        }
+        dir_ref_drop(old->dir);
+        old->dir = NULL;
+    }
+    struct dir_ref *dir = dir_ref_new(fd);
+    if (dir == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder");
     }
     size_t name_len = walk->name.len;
     struct frame *frame = &walk->frames[walk->depth++];
-    *frame = (struct frame){
-        .fd = steal_fd(fd), .dev = st->st_dev, .ino = st->st_ino, .name_len = name_len};
+    *frame = (struct frame){.dir = dir, .dev = st->st_dev, .ino = st->st_ino, .name_len = name_len};
     walk->note_rc = ORCH_OK;
     walk->err = err;
-    int error = listing_read(&frame->listing, frame->fd, wanted, walk);
+    int error = listing_read(&frame->listing, dir->fd, wanted, walk);
     walk->name.len = name_len;
     if (walk->note_rc != ORCH_OK) {
         return walk->note_rc;
@@ -142,14 +161,15 @@ static int32_t pop(struct walk *walk, struct orch_error *err)
     struct frame *frame = &walk->frames[walk->depth - 1];
     struct frame *parent = walk->depth > 1 ? frame - 1 : NULL;
     int32_t rc = ORCH_OK;
-    if (parent != NULL && parent->fd < 0) {
+    if (parent != NULL && parent->dir == NULL) {
         struct stat st;
-        parent->fd = open_folder_at(frame->fd, "..");
-        if (parent->fd < 0 || fstat(parent->fd, &st) != 0 || st.st_dev != parent->dev ||
-            st.st_ino != parent->ino) {
+        CLEANUP_FD int fd = open_folder_at(frame->dir->fd, "..");
+        if (fd < 0 || fstat(fd, &st) != 0 || st.st_dev != parent->dev || st.st_ino != parent->ino) {
             char shown[NAME_SHOWN_MAX];
             rc = orch_fail(err, ORCH_E_CHANGED, "the folder %s was moved while it was read",
                            name_shown(shown, walk->name.data, frame->name_len));
+        } else if ((parent->dir = dir_ref_new(&fd)) == NULL) {
+            rc = orch_fail(err, ORCH_E_NOMEM, "no memory for a folder");
         }
     }
     frame_free(frame);
@@ -175,17 +195,10 @@ static int32_t descend(struct walk *walk, int dir_fd, const char *base, struct o
     return push(walk, &fd, &st, err);
 }
 
-static int32_t visit(struct walk *walk, int dir_fd, const char *base,
-                     const struct listing_look *look, const struct bytes *xattrs,
+/* Visits `base` in `dir`, named walk->name. */
+static int32_t visit(struct walk *walk, struct dir_ref *dir, const char *base,
                      struct orch_error *err)
 {
-    if (look->error == ENOMEM) {
-        return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder's entries");
-    }
-    if (look->error != 0) {
-        uint32_t what = look->error == ENOENT ? WALK_VANISHED : WALK_UNREADABLE;
-        return note(walk, what, look->error, err);
-    }
     if (walk->name.len > NAME_LEN_MAX) {
         return note(walk, WALK_UNREADABLE, ENAMETOOLONG, err);
     }
@@ -193,13 +206,21 @@ static int32_t visit(struct walk *walk, int dir_fd, const char *base,
         .root = walk->root,
         .name = walk->name.data,
         .name_len = walk->name.len,
-        .dir_fd = dir_fd,
+        .dir_fd = dir->fd,
+        .dir = dir,
         .base = base,
-        .st = &look->st,
-        .xattrs = look->xattrs_len == 0 ? NULL : xattrs->data + look->xattrs_at,
-        .xattrs_len = look->xattrs_len,
     };
-    return walk->visitor->entry(walk->visitor->ctx, &entry, err);
+    if (walk->visitor->found != NULL) {
+        return walk->visitor->found(walk->visitor->ctx, &entry, err);
+    }
+    struct stat st;
+    walk->xattrs.len = 0;
+    int error = look_at(dir->fd, base, walk->options->want_xattrs ? &walk->reader : NULL, &st,
+                        &walk->xattrs);
+    entry.st = &st;
+    entry.xattrs = walk->xattrs.len == 0 ? NULL : walk->xattrs.data;
+    entry.xattrs_len = walk->xattrs.len;
+    return walk_tell(walk->visitor, &entry, error, err);
 }
 
 /* Visits what is next in the deepest folder. */
@@ -218,11 +239,9 @@ static int32_t step(struct walk *walk, struct orch_error *err)
     }
     if (item->is_descent) {
         /* The name may grow past what an object can have: then there is nothing to enter for. */
-        return walk->name.len > NAME_LEN_MAX ? ORCH_OK : descend(walk, frame->fd, base, err);
+        return walk->name.len > NAME_LEN_MAX ? ORCH_OK : descend(walk, frame->dir->fd, base, err);
     }
-    const struct listing_look *look =
-        listing_look(listing, index, frame->fd, walk->options->want_xattrs ? &walk->xattrs : NULL);
-    return visit(walk, frame->fd, base, look, &listing->xattrs, err);
+    return visit(walk, frame->dir, base, err);
 }
 
 static int32_t root_open_parent(const struct root *root, int *fd, struct orch_error *err)
@@ -257,14 +276,13 @@ static int32_t root_entry(struct walk *walk, const struct root *root, struct orc
     if (rc != ORCH_OK) {
         return rc;
     }
-    struct bytes xattrs CLEANUP_BYTES = {0};
-    struct listing_look look = {.st = st};
-    if (walk->options->want_xattrs) {
-        int error = xattr_read(&walk->xattrs, parent, root->base, &xattrs);
-        look.error = error == ENOTSUP ? 0 : error;
-        look.xattrs_len = xattrs.len;
+    struct dir_ref *dir = dir_ref_new(&parent);
+    if (dir == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a folder");
     }
-    return visit(walk, parent, root->base, &look, &xattrs, err);
+    rc = visit(walk, dir, root->base, err);
+    dir_ref_drop(dir);
+    return rc;
 }
 
 static int32_t root_descent(struct walk *walk, const struct root *root, struct orch_error *err)
@@ -325,6 +343,7 @@ int32_t walk_roots(const struct walk_options *options, const struct walk_visitor
     }
     free(walk.frames);
     bytes_free(&walk.name);
-    xattr_reader_free(&walk.xattrs);
+    bytes_free(&walk.xattrs);
+    xattr_reader_free(&walk.reader);
     return rc;
 }

@@ -17,12 +17,15 @@
 #include "pattern.h"
 #include "roots.h"
 
+struct dir_ref; /* dirs.h */
+
 /* Valid during the callback only. */
 struct walk_entry {
     const struct root *root;
     const uint8_t *name; /* the object's name */
     size_t name_len;
-    int dir_fd; /* with `base` for the ...at calls */
+    int dir_fd;          /* with `base` for the ...at calls */
+    struct dir_ref *dir; /* the same; may be held beyond the callback */
     const char *base;
     const struct stat *st;
     const uint8_t *xattrs; /* in the form of meta.h, when asked for */
@@ -41,6 +44,9 @@ struct walk_visitor {
     /* Something was left out. A failure stops the walk. NULL: unreadable things are failures. */
     int32_t (*note)(void *ctx, uint32_t what, const uint8_t *name, size_t len, int os_errno,
                     struct orch_error *err);
+    /* When given, in place of `entry`: entries as they are found, without `st` and attributes.
+     * They are looked at later (look.h), and then told by walk_tell(). */
+    int32_t (*found)(void *ctx, const struct walk_entry *entry, struct orch_error *err);
 };
 
 struct walk_options {
@@ -56,5 +62,15 @@ struct walk_options {
 /* Walks all roots. */
 int32_t walk_roots(const struct walk_options *options, const struct walk_visitor *visitor,
                    struct orch_error *err) ORCH_CHECKED;
+
+/* Tells the visitor of an entry that was looked at; `error` is what the look gave. */
+int32_t walk_tell(const struct walk_visitor *visitor, const struct walk_entry *entry, int error,
+                  struct orch_error *err) ORCH_CHECKED;
+
+/* As walk_roots(), while a thread lists and looks ahead: the visitor, on the caller's thread, is
+ * told the same in the same order, of things as they were up to some hundred entries ago (ahead.c).
+ */
+int32_t walk_roots_ahead(const struct walk_options *options, const struct walk_visitor *visitor,
+                         struct orch_error *err) ORCH_CHECKED;
 
 #endif

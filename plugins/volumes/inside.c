@@ -93,7 +93,10 @@ static int32_t each_child(const struct inside *inside, int from, int to, struct 
 {
     struct listing listing = {0};
     int32_t rc = ORCH_OK;
-    int error = listing_read(&listing, from, keep_children, NULL);
+    int error = lseek(from, 0, SEEK_SET) == 0 ? 0 : errno; /* it may have been listed before */
+    if (error == 0) {
+        error = listing_read(&listing, from, keep_children, NULL);
+    }
     if (error != 0) {
         rc = orch_fail_errno(err, error, "cannot list %s", inside->root->path);
     }
