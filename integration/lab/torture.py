@@ -3,13 +3,16 @@ import argparse
 import collections
 import os
 import random
+import shutil
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lab.badluck import Broken, crash_points  # noqa: E402
 from lab.crashes import RESTORE, Crashes  # noqa: E402
+from lab.crowd import Crowd  # noqa: E402
 from lab.rounds import Rounds  # noqa: E402
 from lab.sweep import OPERATIONS, Sweep  # noqa: E402
 from lab.system import System  # noqa: E402
@@ -105,6 +108,20 @@ def kills(options):
     return 1 if broken else 0
 
 
+def crowd(options):
+    many = Crowd(tempfile.mkdtemp(prefix='orchestrate-torture-'), 'the passphrase of the crowd\n', options.seed)
+    broken = []
+    try:
+        many.run(options.seconds)
+    except Broken as why:
+        report(broken, many, str(why))
+    else:
+        shutil.rmtree(many.folder)
+    say('%d s, %d backups and %d prunes at once, %d broken: %s' % (
+        options.seconds, len(many.hosts), len(many.pruners), len(broken), many.summary()))
+    return 1 if broken else 0
+
+
 def main():
     parser = argparse.ArgumentParser(prog='integration/torture', description=__doc__)
     kinds = parser.add_subparsers(dest='kind', required=True)
@@ -114,10 +131,12 @@ def main():
     two.add_argument('rounds', type=int)
     two.add_argument('--from', type=int, default=0, dest='first', help='the number of the first round')
     three = kinds.add_parser('crashes')
-    for kind in (one, two, three):
+    four = kinds.add_parser('crowd')
+    four.add_argument('seconds', type=int)
+    for kind in (one, two, three, four):
         kind.add_argument('--seed', type=int, default=1)
     options = parser.parse_args()
-    return {'faults': faults, 'kills': kills, 'crashes': crashes}[options.kind](options)
+    return {'faults': faults, 'kills': kills, 'crashes': crashes, 'crowd': crowd}[options.kind](options)
 
 
 if __name__ == '__main__':

@@ -34,7 +34,9 @@ class Damage(Scenario):
         return chosen
 
     def flip(self, path, offset, mask):
+        """A proof is written anew by each verification, and may have become shorter."""
         with open(path, 'r+b') as file:
+            offset = min(offset, os.fstat(file.fileno()).st_size - 1)
             file.seek(offset)
             byte = file.read(1)[0]
             file.seek(offset)
