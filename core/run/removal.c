@@ -98,7 +98,8 @@ struct choice {
     const struct run_context *ctx;
     const struct removal_options *options;
     json_t *sets;
-    json_t *gone; /* names, for the audit */
+    json_t *gone;      /* names, for the audit */
+    json_t *gone_sets; /* as they were described */
     bool dry_run;
 };
 
@@ -219,12 +220,56 @@ static void on_phase(void *ctx, const char *text)
     report_text(c->ctx->report, REPORT_PHASE, NULL, "%s", text);
 }
 
+static const char *text_of(const json_t *set, const char *key)
+{
+    return json_string_value(json_object_get(set, key));
+}
+
+static json_t *find_described(const json_t *sets, const char *id)
+{
+    size_t i = 0;
+    json_t *set = NULL;
+    json_array_foreach(sets, i, set)
+    {
+        if (strcmp(text_of(set, "id"), id) == 0) {
+            return set;
+        }
+    }
+    return NULL;
+}
+
+/* A prune that began again has judged what was still there: what it had removed before is told
+ * too, in its place. */
+static void tell_all_gone(const struct choice *c)
+{
+    size_t i = 0;
+    json_t *set = NULL;
+    json_array_foreach(c->gone_sets, i, set)
+    {
+        size_t at = 0;
+        json_int_t started = json_integer_value(json_object_get(set, "started_ns"));
+        if (find_described(c->sets, text_of(set, "id")) != NULL) {
+            continue;
+        }
+        while (at < json_array_size(c->sets) &&
+               json_integer_value(json_object_get(json_array_get(c->sets, at), "started_ns")) >
+                   started) {
+            at++;
+        }
+        (void)json_array_insert(c->sets, at, set);
+    }
+}
+
 static void on_removed(void *ctx, const struct set *set)
 {
     struct choice *c = ctx;
     struct orch_error why = ORCH_ERROR_INIT;
     if (c->dry_run) {
         return;
+    }
+    json_t *described = find_described(c->sets, set->id);
+    if (described != NULL) {
+        (void)json_array_append(c->gone_sets, described);
     }
     (void)json_array_append_new(c->gone, json_string(set->name));
     report_text(c->ctx->report, REPORT_NOTE, NULL, "set %s is removed", set->name);
@@ -297,6 +342,7 @@ int32_t removal_prune(struct run_context *ctx, const struct removal_options *opt
                        .options = options,
                        .sets = result->sets,
                        .gone = json_array(),
+                       .gone_sets = json_array(),
                        .dry_run = options->dry_run};
     struct prune_options prune;
     int64_t start = clock_monotonic_ms();
@@ -320,6 +366,8 @@ int32_t removal_prune(struct run_context *ctx, const struct removal_options *opt
     if (json_array_size(c.gone) > 0) { /* also of a prune that failed later on */
         audit(ctx, "prune", c.gone, result->prune.run_id);
     }
+    tell_all_gone(&c);
+    json_decref(c.gone_sets);
     json_decref(c.gone);
     result->elapsed_ms = clock_monotonic_ms() - start;
     return rc;

@@ -81,8 +81,9 @@ class Damage(Scenario):
             os.unlink(path)
         self.expect(4, system.command.run('restore', 'latest', 'uploads', '--yes'), 'is missing from the repository')
         os.unlink(system.path('uploads/later.bin'))
+        there = set(self.files(system.path('repository/sets')))
         self.expect(0, system.command.run('backup', 'settings'), 'damage elsewhere')
-        newest = sorted(self.files(system.path('repository/sets')))[-1]
+        newest, = set(self.files(system.path('repository/sets'))) - there
         self.flip(newest, 100, 0x10)
         # "latest" for all is a set that holds all; it must not quietly be older than a damaged one
         self.expect(4, system.command.run('restore', 'latest', '--yes'), os.path.basename(newest).split('.')[0], good)
