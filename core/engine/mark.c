@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "engine/field.h"
 #include "engine/markload.h"
 
@@ -165,8 +166,15 @@ static int32_t load_one(void *ctx, const char *name, const struct storage_stat *
     char what[STORAGE_NAME_MAX + 32];
     CLEANUP(cleanup_json) json_t *json = NULL;
     struct orch_error why = ORCH_ERROR_INIT;
+    uint8_t id[ID_BYTES];
     (void)stat;
     (void)snprintf(what, sizeof what, "repository file %s", name);
+    const char *base = name + sizeof MARK_FOLDER;
+    if (hex_decode(base, strlen(base), id, sizeof id) != ORCH_OK) {
+        log_warning("marks", "%s is not of this program and is left alone: no mark has such a name",
+                    what);
+        return ORCH_OK;
+    }
     int32_t rc = repo_get_document(loading->repo, name, KEY_CONTROL, &json, &why);
     if (rc == ORCH_E_NOT_FOUND) {
         return ORCH_OK; /* whoever removed it has removed the packs before */
@@ -179,7 +187,7 @@ static int32_t load_one(void *ctx, const char *name, const struct storage_stat *
     struct mark *mark = &marks[list->count];
     memset(mark, 0, sizeof *mark);
     if (rc == ORCH_OK) {
-        rc = mark_from_json(json, name + sizeof MARK_FOLDER, what, mark, &why);
+        rc = mark_from_json(json, base, what, mark, &why);
     }
     if (rc != ORCH_OK) {
         mark_clear(mark);

@@ -118,6 +118,26 @@ START_TEST(test_damage)
 }
 END_TEST
 
+/* A file that somebody or some file system has left there is no mark, and stops nobody. */
+START_TEST(test_foreign_files)
+{
+    static const char *const names[] = {"marks/.nfs0000a1", "marks/README", "marks/" LEASE_A ".swp",
+                                        "marks/000102030405060708090A0B0C0D0E0F"};
+    struct mark mark;
+    struct mark_list list;
+    make_mark(&mark, 1, 1);
+    ct_ok(mark_store(r.repo, &mark, &err), err);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ct_write(&r, names[i], "not a mark", 10);
+    }
+    ct_ok(mark_list_load(r.repo, &list, &err), err);
+    ck_assert_uint_eq(list.count, 1);
+    same(&list.marks[0], &mark);
+    mark_list_clear(&list);
+    mark_clear(&mark);
+}
+END_TEST
+
 /* Documents that a mark must not be. */
 static const char *const bad_marks[] = {
     "{}",
@@ -266,6 +286,7 @@ int main(void)
     tcase_add_loop_test(tests, test_round_trip, 0, (int)(sizeof sizes / sizeof sizes[0]));
     tcase_add_test(tests, test_several);
     tcase_add_test(tests, test_damage);
+    tcase_add_test(tests, test_foreign_files);
     tcase_add_loop_test(tests, test_bad_documents, 0,
                         (int)(sizeof bad_marks / sizeof bad_marks[0]));
     tcase_add_test(tests, test_which_sets_count);

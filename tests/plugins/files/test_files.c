@@ -1,8 +1,11 @@
-/* test_files.c: metadata, the order of the walk, folders, removal: the shared parts alone. */
+/* test_files.c: metadata, walks, streams, folders, removal: the shared parts alone. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -12,7 +15,9 @@
 #include "files/erase.h"
 #include "files/meta.h"
 #include "files/name.h"
+#include "files/pattern.h"
 #include "files/roots.h"
+#include "files/stream.h"
 #include "files/walk.h"
 #include "rootcase.h"
 #include "tree.h"
@@ -160,6 +165,172 @@ START_TEST(test_walk_order)
 }
 END_TEST
 
+/* What a visitor was told, one behind the other. */
+struct told {
+    struct bytes text;
+    int left; /* entries until the visitor fails; < 0: never */
+};
+
+static int32_t tell_entry(void *ctx, const struct walk_entry *entry, struct orch_error *err)
+{
+    struct told *told = ctx;
+    struct stat st;
+    if (told->left == 0) {
+        return orch_fail(err, ORCH_E_CHANGED, "enough");
+    }
+    told->left -= told->left > 0;
+    ck_assert_int_eq(fstatat(entry->dir_fd, entry->base, &st, AT_SYMLINK_NOFOLLOW), 0);
+    ck_assert_uint_eq(st.st_ino, entry->st->st_ino);
+    ck_assert_int_eq(bytes_add(&told->text, entry->name, entry->name_len), 0);
+    ck_assert_int_eq(bytes_add(&told->text, &entry->st->st_ino, sizeof(entry->st->st_ino)), 0);
+    ck_assert_int_eq(bytes_add(&told->text, entry->xattrs, entry->xattrs_len), 0);
+    return 0;
+}
+
+static int32_t tell_note(void *ctx, uint32_t what, const uint8_t *name, size_t len, int os_errno,
+                         struct orch_error *err)
+{
+    struct told *told = ctx;
+    (void)os_errno;
+    (void)err;
+    ck_assert_int_eq(bytes_add(&told->text, &what, sizeof(what)), 0);
+    ck_assert_int_eq(bytes_add(&told->text, name, len), 0);
+    return 0;
+}
+
+/* With a thread that looks ahead the visitor is told the same, and may stop anywhere. */
+START_TEST(test_walk_ahead)
+{
+    unsigned seed = (unsigned)_i * 104729u + 5;
+    char *scratch = tree_scratch();
+    char *marked = tree_join(scratch, "marked");
+    char *excluded = tree_join(scratch, "x.tmp");
+    tree_text(marked, "");
+    tree_text(excluded, "");
+    (void)setxattr(marked, "user.a", "value", 5, 0);
+    int made = 3 + random_tree(scratch, &seed, 4);
+    const char *paths[] = {scratch};
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct roots roots;
+    ck_assert_int_eq(rootcase_open(&roots, paths, 1, "/", &err), 0);
+    const char *const texts[] = {"*.tmp"};
+    struct patterns *exclude = NULL;
+    ck_assert_int_eq(patterns_new(texts, 1, &exclude, &err), 0);
+    struct told plain = {.left = -1};
+    struct told ahead = {.left = -1};
+    struct walk_options options = {.roots = &roots, .exclude = exclude, .want_xattrs = 1};
+    struct walk_visitor visitor = {.ctx = &plain, .entry = tell_entry, .note = tell_note};
+    ck_assert_int_eq(walk_roots(&options, &visitor, &err), 0);
+    visitor.ctx = &ahead;
+    ck_assert_int_eq(walk_roots_ahead(&options, &visitor, &err), 0);
+    ck_assert_uint_eq(plain.text.len, ahead.text.len);
+    ck_assert_mem_eq(plain.text.data, ahead.text.data, plain.text.len);
+    for (int stop = 0; stop < made; stop += 1 + stop / 3) {
+        ahead.left = stop;
+        ahead.text.len = 0;
+        ck_assert_int_eq(walk_roots_ahead(&options, &visitor, &err), ORCH_E_CHANGED);
+        ck_assert_str_eq(err.message, "enough");
+        ck_assert_mem_eq(plain.text.data, ahead.text.data, ahead.text.len);
+    }
+    bytes_free(&plain.text);
+    bytes_free(&ahead.text);
+    patterns_free(exclude);
+    roots_close(&roots);
+    tree_remove(scratch);
+    free(excluded);
+    free(marked);
+    free(scratch);
+}
+END_TEST
+
+/* A failure of the walk itself comes behind all that was found before it. */
+START_TEST(test_walk_ahead_fails)
+{
+    char *scratch = tree_scratch();
+    tree_become_ordinary(scratch);
+    char *locked = tree_join(scratch, "locked");
+    tree_mkdir(locked, 0000);
+    const char *paths[] = {scratch};
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct roots roots;
+    ck_assert_int_eq(rootcase_open(&roots, paths, 1, "/", &err), 0);
+    struct order order = {0};
+    struct walk_options options = {.roots = &roots};
+    struct walk_visitor visitor = {.ctx = &order, .entry = in_order};
+    ck_assert_int_ne(walk_roots_ahead(&options, &visitor, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.message, "locked"));
+    ck_assert_int_eq(order.count, 2);
+    bytes_free(&order.last);
+    roots_close(&roots);
+    tree_become_root_again();
+    tree_remove(scratch);
+    free(locked);
+    free(scratch);
+}
+END_TEST
+
+/* Pieces and holes of any length, on a disk and (where there is one) in memory. */
+START_TEST(test_stream)
+{
+    static const char *const folders[] = {"/tmp", "/dev/shm"};
+    const size_t most = (size_t)7 << 20;
+    unsigned seed = (unsigned)_i * 31u + 1;
+    uint8_t *expected = calloc(1, most);
+    uint8_t *found = malloc(most);
+    struct stream stream = {0};
+    for (int file = 0; file < 6; file++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "%s/orchestrate-stream-XXXXXX", folders[_i % 2]);
+        int fd = mkstemp(path);
+        if (fd < 0) {
+            break;
+        }
+        size_t len = 0;
+        memset(expected, 0, most);
+        ck_assert_int_eq(stream_begin(&stream, fd), 0);
+        while (rand_r(&seed) % 12 != 0) {
+            size_t unit = rand_r(&seed) % 3 == 0 ? 4096 : 1;
+            size_t piece = (size_t)rand_r(&seed) % (((size_t)3 << 20) / unit) * unit;
+            piece = piece < most - len ? piece : most - len;
+            if (rand_r(&seed) % 3 == 0) {
+                ck_assert_int_eq(stream_hole(&stream, piece), 0);
+            } else {
+                for (size_t i = 0; i < piece; i++) {
+                    expected[len + i] = (uint8_t)(rand_r(&seed) >> 4);
+                }
+                ck_assert_int_eq(stream_write(&stream, expected + len, piece), 0);
+            }
+            len += piece;
+            ck_assert_uint_eq(stream_length(&stream), len);
+        }
+        ck_assert_int_eq(stream_end(&stream), 0);
+        ck_assert_int_eq(pread(fd, found, most, 0), (ssize_t)len);
+        ck_assert_int_eq(memcmp(found, expected, len), 0);
+        (void)close(fd);
+        (void)unlink(path);
+    }
+    stream_free(&stream);
+    free(found);
+    free(expected);
+}
+END_TEST
+
+START_TEST(test_stream_fails)
+{
+    struct stream stream = {0};
+    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    uint8_t *data = calloc(1, (size_t)2 << 20);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(stream_begin(&stream, fd), 0);
+    ck_assert_int_eq(stream_write(&stream, data, 10), 0);
+    ck_assert_int_eq(stream_write(&stream, data, (size_t)2 << 20), ENOSPC);
+    stream_free(&stream);
+    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC); /* it stays the caller's */
+    (void)close(fd);
+    free(data);
+}
+END_TEST
+
 START_TEST(test_dirs_stay_below)
 {
     char *scratch = tree_scratch();
@@ -231,6 +402,10 @@ int main(void)
     tcase_add_test(tc, test_meta_round);
     tcase_add_test(tc, test_meta_hostile);
     tcase_add_loop_test(tc, test_walk_order, 0, 20);
+    tcase_add_loop_test(tc, test_walk_ahead, 0, 8);
+    tcase_add_test(tc, test_walk_ahead_fails);
+    tcase_add_loop_test(tc, test_stream, 0, 8);
+    tcase_add_test(tc, test_stream_fails);
     tcase_add_test(tc, test_dirs_stay_below);
     tcase_add_loop_test(tc, test_erase, geteuid() == 0 ? 0 : 1, 2);
     suite_add_tcase(suite, tc);
