@@ -171,7 +171,8 @@ static int32_t load_one(void *ctx, const char *name, const struct storage_stat *
     (void)snprintf(what, sizeof what, "repository file %s", name);
     const char *base = name + sizeof MARK_FOLDER;
     if (hex_decode(base, strlen(base), id, sizeof id) != ORCH_OK) {
-        log_warning("marks", "%s is not of this program and is left alone: no mark has such a name",
+        log_warning("marks",
+                    "%s is no mark, by its name, and is left alone; remove it if it is not needed",
                     what);
         return ORCH_OK;
     }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/log.h"
+
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define LARGE_BYTES (4 * HUGE_PAGE_BYTES)
 
@@ -43,5 +45,7 @@ static void give(void *block, const char *file, int line)
 
 void scryptmemory_prepare(void)
 {
-    (void)CRYPTO_set_mem_functions(take, retake, give);
+    if (CRYPTO_set_mem_functions(take, retake, give) != 1) {
+        log_debug("keys", "OpenSSL was used before: its large blocks are in small pages");
+    }
 }

@@ -238,6 +238,11 @@ static json_t *find_described(const json_t *sets, const char *id)
     return NULL;
 }
 
+static json_int_t started_ns(const json_t *set)
+{
+    return json_integer_value(json_object_get(set, "started_ns"));
+}
+
 /* A prune that began again has judged what was still there: what it had removed before is told
  * too, in its place. */
 static void tell_all_gone(const struct choice *c)
@@ -247,17 +252,31 @@ static void tell_all_gone(const struct choice *c)
     json_array_foreach(c->gone_sets, i, set)
     {
         size_t at = 0;
-        json_int_t started = json_integer_value(json_object_get(set, "started_ns"));
         if (find_described(c->sets, text_of(set, "id")) != NULL) {
             continue;
         }
         while (at < json_array_size(c->sets) &&
-               json_integer_value(json_object_get(json_array_get(c->sets, at), "started_ns")) >
-                   started) {
+               started_ns(json_array_get(c->sets, at)) > started_ns(set)) {
             at++;
         }
         (void)json_array_insert(c->sets, at, set);
     }
+}
+
+/* Another prune was in the way to the end: of this one, or of a second begin of it. */
+static int32_t fail_busy(const struct prune_result *prune, struct orch_error *err)
+{
+    const struct lease_seen *blocked = &prune->blocked;
+    char done[96] = "nothing was done";
+    if (prune->sets_removed > 0) {
+        (void)snprintf(done, sizeof(done),
+                       "%llu sets were removed, and their data goes with the next prune",
+                       (unsigned long long)prune->sets_removed);
+    }
+    return orch_fail(err, ORCH_E_BUSY,
+                     "another prune is at work (run %.8s on host %s, pid %lld): %s; wait until it "
+                     "has ended, or give a longer --wait",
+                     blocked->run_id, blocked->host, (long long)blocked->pid, done);
 }
 
 static void on_removed(void *ctx, const struct set *set)
@@ -354,12 +373,8 @@ int32_t removal_prune(struct run_context *ctx, const struct removal_options *opt
         prune.wait_ms = options->wait_ms;
         rc = prune_run(ctx->repo, &prune, &result->prune, err);
     }
-    const struct lease_seen *blocked = &result->prune.blocked;
     if (rc == ORCH_OK && result->prune.state == PRUNE_BUSY) {
-        rc = orch_fail(err, ORCH_E_BUSY,
-                       "another prune is at work (run %.8s on host %s, pid %lld): nothing was "
-                       "done; wait until it has ended, or give a longer --wait",
-                       blocked->run_id, blocked->host, (long long)blocked->pid);
+        rc = fail_busy(&result->prune, err);
     } else if (rc == ORCH_OK && result->prune.state == PRUNE_MARKED) {
         result->packs_waiting = count_waiting(ctx);
     }

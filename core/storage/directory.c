@@ -31,7 +31,10 @@ static int32_t directory_pread(const struct directory *directory, int fd, const 
 {
     uint8_t *p = data;
     while (len > 0) {
-        ssize_t n = fault_read(directory->fault, name, fd, p, len, (off_t)offset);
+        ssize_t n =
+            uncached_wanted(directory->uncached, fd, offset, len)
+                ? uncached_read(directory->uncached, directory->fault, name, fd, p, len, offset)
+                : fault_read(directory->fault, name, fd, p, len, (off_t)offset);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -227,6 +230,7 @@ static void directory_close(void *impl)
     struct directory *directory = impl;
     folders_free(directory->folders);
     handles_free(directory->handles);
+    uncached_free(directory->uncached);
     powerloss_close(directory->powerloss);
     fault_close(directory->fault);
     if (directory->root_fd >= 0) {
@@ -350,7 +354,8 @@ int32_t directory_open(const char *path, bool create, const struct storage_drive
     if (rc == ORCH_OK) {
         directory->powerloss = powerloss_open(directory->path);
         directory->handles = handles_new(directory->root_fd, directory->fault);
-        rc = directory->handles != NULL
+        directory->uncached = uncached_new();
+        rc = directory->handles != NULL && directory->uncached != NULL
                  ? folders_new(directory->root_fd, directory->path, directory->powerloss,
                                directory->fault, &directory->folders, err)
                  : orch_fail(err, ORCH_E_NOMEM, "no memory to open %s", path);

@@ -9,6 +9,7 @@
 #include "storage/folders.h"
 #include "storage/handles.h"
 #include "storage/powerloss.h"
+#include "storage/uncached.h"
 
 #define DIRECTORY_TEMPORARY "tmp" /* folder of unfinished puts */
 #define DIRECTORY_BOOT_TEXT 13
@@ -20,6 +21,7 @@ struct directory {
     struct powerloss *powerloss;
     struct folders *folders;
     struct handles *handles;
+    struct uncached *uncached;
     char boot[DIRECTORY_BOOT_TEXT]; /* tells the running kernel; "0": not known */
     atomic_flag swept;              /* set once this process has looked for stale temporary files */
     atomic_uint_fast64_t puts;

@@ -4,7 +4,6 @@ import collections
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -48,7 +47,8 @@ class Host:
 
     def start(self, *words):
         arguments = ['unshare', '--fork', '--pid', '--uts', '--kill-child'] + (
-            [] if os.getuid() == 0 else ['--user', '--map-root-user']) + self.command.arguments(*words)
+            [] if os.getuid() == 0 else ['--user', '--map-root-user']) + [
+                'sh', '-c', 'hostname "$0"; exec "$@"', self.name] + self.command.arguments(*words)
         env = dict(os.environ, ORCHESTRATE_LEASE_TTL_MS=str(LEASE_MS), ORCHESTRATE_CLOCK_SHIFT_S=str(self.clock_s),
                    ORCHESTRATE_TEST_PACK_BYTES='300000')
         return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -69,13 +69,16 @@ class Host:
         return self.finish(self.start(*words), *words)
 
     def signal_all(self, process, number):
-        """The command and its workers, without unshare, which holds them together."""
-        for pid, line in session_processes(process.pid):
+        """The command and its workers, without unshare, which holds them together. False: it had not begun."""
+        begun = [(pid, line) for pid, line in session_processes(process.pid) if 'core/orchestrate' in line.split(' ')[0]
+                 or '--worker' in line]
+        for pid, line in begun:
             if not line.startswith('unshare'):
                 try:
                     os.kill(pid, number)
                 except ProcessLookupError:
                     pass
+        return bool(begun)
 
 
 class Crowd:
@@ -85,7 +88,7 @@ class Crowd:
         self.folder, self.passphrase, self.seed = folder, passphrase, seed
         self.lock = threading.Lock()
         self.promised = {}                    # id -> (name, host): reported completed, not reported removed
-        self.removed = set()                  # ids that a prune has reported removed, or may have removed
+        self.removed = set()                  # ids that a prune has reported removed
         self.digests = {}                     # id -> digest of the host's data at that set
         self.count = collections.Counter()
         self.errors = []
@@ -107,20 +110,19 @@ class Crowd:
 
     # ---- what the hosts do ----
 
-    def back_up(self, host, calm=False):
+    def back_up(self, host, alone=False):
         words = ('--json', 'backup', '--type', host.rng.choice(('full', 'incremental', 'incremental', 'snapshot')))
         host.change()
         digest = sha256_lines(tree_lines(host.data))
         process = host.start(*words)
-        fate = 'calm' if calm else host.rng.choices(('calm', 'dies', 'sleeps'), (16, 1, 1))[0]
+        fate = 'calm' if alone else host.rng.choices(('calm', 'dies', 'sleeps'), (16, 1, 1))[0]
         if fate != 'calm':
             time.sleep(host.rng.uniform(0.1, 1.5))
-            if fate == 'dies':
-                host.signal_all(process, signal.SIGKILL)
-            else:
-                host.signal_all(process, signal.SIGSTOP)
+            landed = host.signal_all(process, signal.SIGKILL if fate == 'dies' else signal.SIGSTOP)
+            if fate == 'sleeps':
                 time.sleep(host.rng.uniform(0.5, 2.5) * LEASE_MS / 1000)
                 host.signal_all(process, signal.SIGCONT)
+            fate = fate if landed else 'calm'
         code, out, err = host.finish(process, *words)
         with self.lock:
             if code == 0:
@@ -128,16 +130,17 @@ class Crowd:
                 self.promised[made['id']] = (made['name'], host.name)
                 self.digests[made['id']] = digest
                 self.count['backups completed' + (' after a sleep' if fate == 'sleeps' else '')] += 1
-            elif fate == 'calm' and not self.excused(err):
-                raise Broken('%s: a backup ended with %d: %s' % (host.name, code, err))
+            elif fate == 'dies':
+                self.count['backups that died'] += 1
+            elif self.lost_lease(err) and not alone:
+                self.count['backups that lost their lease' + (' in their sleep' if fate == 'sleeps' else '')] += 1
             else:
-                self.count['backups that ' + {'dies': 'died', 'sleeps': 'failed after a sleep'}.get(
-                    fate, 'lost their lease on a slow machine')] += 1
+                raise Broken('%s: a backup (%s) ended with %d: %s' % (host.name, fate, code, err))
 
     @staticmethod
-    def excused(err):
-        """Where a machine is so busy that a lease could not be renewed in time, a backup says so and fails."""
-        return 'lease' in err and 'lost' in err
+    def lost_lease(err):
+        """Who slept too long, or ran on too busy a machine to renew a lease in time, says so and fails."""
+        return 'the lease on the repository was lost' in err
 
     def prune(self, host, wait='3s'):
         words = ('--json', 'prune', '--keep-last', str(KEEP), '--wait', wait, '--repack-above', '20')
@@ -145,17 +148,16 @@ class Crowd:
         if code not in (0, 1):
             raise Broken('%s: a prune ended with %d: %s' % (host.name, code, err))
         document = json.loads(out)
-        if code == 1:
-            names = re.findall(r'set (\S+) is removed', err)
-            self.removed.update(i for i, (name, _) in self.promised.items() if name in names)
-        if code == 1 and document.get('state') != 'busy' and not self.excused(err):
+        state = document['state'] if code == 0 or document['state'] == 'busy' else 'that lost their lease'
+        if state == 'that lost their lease' and not self.lost_lease(err):
             raise Broken('%s: a prune failed: %s%s' % (host.name, out, err))
+        there = self.listed(host) if code == 1 else {}
         with self.lock:
-            self.count['prunes ' + document.get('state', 'that lost their lease on a slow machine')] += 1
-            self.count['packs removed'] += document.get('data', {}).get('packs_removed', 0)
-            self.count['packs rewritten'] += document.get('data', {}).get('packs_rewritten', 0)
-            for one in document.get('sets') or []:
-                if not one['keep']:
+            self.count['prunes ' + state] += 1
+            self.count['packs removed'] += document['data']['packs_removed']
+            self.count['packs rewritten'] += document['data']['packs_rewritten']
+            for one in document['sets']:
+                if not one['keep'] and one['id'] not in there:  # one that failed may not have come so far
                     self.removed.add(one['id'])
                     self.count['sets removed'] += 1
         return document
@@ -167,6 +169,9 @@ class Crowd:
         if not chosen:
             time.sleep(0.2)
             return
+        if host.rng.random() < 0.2:
+            self.verify_all(host)
+            return
         one = host.rng.choice(chosen[-3:] if host.rng.random() < 0.5 else chosen)
         verify = host.rng.random() < 0.5
         good, text = self.verify(host, one) if verify else self.restore(host, one)
@@ -174,7 +179,7 @@ class Crowd:
             with self.lock:
                 self.count['sets verified beside it' if verify else 'sets restored beside it'] += 1
             return
-        if one in self.listed():
+        if one in self.listed(host):
             raise Broken('set %s, which is there, cannot be read: %s' % (self.promised[one], text))
         deadline = time.monotonic() + HANG_S  # the prune that has removed it tells when it ends
         while one not in self.removed:
@@ -183,6 +188,15 @@ class Crowd:
             time.sleep(0.1)
         with self.lock:
             self.count['sets that went while they were read'] += 1
+
+    def verify_all(self, host):
+        """All that is there; what is removed meanwhile is no damage."""
+        code, out, err = host.run('--json', 'verify', '--level', 'data')
+        if code != 0:
+            raise Broken('sets are hurt: %s%s' % (out, err))
+        with self.lock:
+            self.count['times all sets were verified beside it'] += 1
+        return json.loads(out)
 
     def verify(self, host, one):
         code, out, err = host.run('verify', one, '--level', 'data')
@@ -208,9 +222,9 @@ class Crowd:
             raise Broken('set %s was restored to something else: %s' % (self.promised[one], out + err))
         return code == 0, out + err
 
-    def listed(self):
+    def listed(self, host):
         """id -> name of the sets there are."""
-        code, out, err = self.reader.run('--json', 'list')
+        code, out, err = host.run('--json', 'list')
         if code != 0:
             raise Broken('list ended with %d: %s' % (code, err))
         return {s['id']: s['name'] for s in json.loads(out)['sets']}
@@ -243,12 +257,13 @@ class Crowd:
             thread.join()
         if self.errors:
             raise self.errors[0]
+        self.worked = collections.Counter(self.count)
         self.holds()
 
     def holds(self):
         """Every set that was reported completed is whole; nothing needs an unlock; nothing is left behind."""
         for host in self.hosts:
-            self.back_up(host, calm=True)
+            self.back_up(host, alone=True)
         self.whole()
         document = self.prune(self.pruners[0], wait='60s')
         if document['state'] != 'completed':
@@ -264,17 +279,18 @@ class Crowd:
                 raise Broken('the newest set of %s cannot be restored: %s' % (name, text))
 
     def whole(self):
-        there = self.listed()
+        there = self.listed(self.reader)
         lost = [name for i, name in self.promised.items() if i not in there and i not in self.removed]
-        if lost:
-            raise Broken('sets that were reported completed are gone: %s' % lost)
-        code, out, err = self.reader.run('--json', 'verify', '--level', 'data')
-        if code != 0:
-            raise Broken('sets are hurt: %s%s' % (out, err))
-        if json.loads(out)['sets'] != len(there):
-            raise Broken('verify and list do not tell of the same sets: %s' % out)
-        with self.lock:
-            self.count['sets there in the end, all whole'] = len(there)
+        back = [name for i, name in there.items() if i in self.removed]
+        if lost or back:
+            raise Broken('sets that were reported completed are gone: %s; removed ones are back: %s' % (lost, back))
+        for host in self.hosts:
+            promised = [i for i, (_, owner) in self.promised.items() if owner == host.name]
+            if len([i for i in promised if i in there]) < min(KEEP, len(promised)):
+                raise Broken('of %s there are fewer sets than a prune keeps' % host.name)
+        if self.verify_all(self.reader)['sets'] != len(there):
+            raise Broken('verify and list do not tell of the same sets')
+        self.count['sets there in the end, all whole'] = len(there)
 
     def summary(self):
         return ', '.join('%d %s' % (n, what) for what, n in sorted(self.count.items()))

@@ -113,8 +113,8 @@ def crowd(options):
     broken = []
     try:
         many.run(options.seconds)
-    except Broken as why:
-        report(broken, many, str(why))
+    except Exception as why:  # whatever it was: the folder has to be told
+        report(broken, many, repr(why))
     else:
         shutil.rmtree(many.folder)
     say('%d s, %d backups and %d prunes at once, %d broken: %s' % (

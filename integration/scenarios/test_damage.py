@@ -34,9 +34,7 @@ class Damage(Scenario):
         return chosen
 
     def flip(self, path, offset, mask):
-        """A proof is written anew by each verification, and may have become shorter."""
         with open(path, 'r+b') as file:
-            offset = min(offset, os.fstat(file.fileno()).st_size - 1)
             file.seek(offset)
             byte = file.read(1)[0]
             file.seek(offset)
@@ -57,9 +55,15 @@ class Damage(Scenario):
             name = os.path.relpath(path, repository)
             with self.subTest(file=name, offset=offset):
                 mask = 1 << rng.randrange(8)
+                offset = min(offset, os.path.getsize(path) - 1)  # a proof is written anew by each verification
                 self.flip(path, offset, mask)
+                with open(path, 'rb') as file:
+                    flipped = file.read()
                 result = system.command.run('--json', 'verify', '--level', 'data')
-                self.flip(path, offset, mask)
+                with open(path, 'rb') as file:
+                    replaced = file.read() != flipped
+                if not replaced:
+                    self.flip(path, offset, mask)
                 self.assertIn(result.code, (1, 2, 4), str(result))
                 text = result.out + result.err
                 self.assertTrue(name in text or name == 'config' and 'config' in text, text)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bytes.h"
 #include "dirs.h"
@@ -15,6 +16,8 @@
 #define BATCHES 8u
 #define BATCH_ITEMS 32u
 #define BATCH_BYTES (256u * 1024u) /* of names; what has more is full */
+#define BATCH_FOLDERS 12u          /* likewise: each is an open descriptor */
+#define FRESH_MS 1000              /* what was looked at longer ago is looked at again */
 
 /* An entry or a note. */
 struct item {
@@ -32,7 +35,9 @@ struct item {
 struct batch {
     struct item items[BATCH_ITEMS];
     size_t count;
+    size_t folders; /* how often the folder changes from item to item */
     int looked;
+    int64_t looked_ms;
     struct bytes bytes;
     struct bytes xattrs;
 };
@@ -56,19 +61,31 @@ struct ahead {
 
 /* -- looking, by either side -- */
 
-static void look(const struct ahead *ahead, struct batch *batch, struct xattr_reader *reader)
+static int64_t now_ms(void)
 {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void look(const struct ahead *ahead, struct batch *batch, struct item *item,
+                 struct xattr_reader *reader)
+{
+    const char *base = (const char *)batch->bytes.data + item->at + item->name_len;
+    item->xattrs_at = batch->xattrs.len;
+    item->error = look_at(item->dir->fd, base, ahead->options->want_xattrs ? reader : NULL,
+                          &item->st, &batch->xattrs);
+    item->xattrs_len = batch->xattrs.len - item->xattrs_at;
+}
+
+static void look_at_all(const struct ahead *ahead, struct batch *batch, struct xattr_reader *reader)
+{
+    batch->looked_ms = now_ms();
     batch->xattrs.len = 0;
     for (size_t i = 0; i < batch->count; i++) {
-        struct item *item = &batch->items[i];
-        if (item->dir == NULL) {
-            continue;
+        if (batch->items[i].dir != NULL) {
+            look(ahead, batch, &batch->items[i], reader);
         }
-        const char *base = (const char *)batch->bytes.data + item->at + item->name_len;
-        item->xattrs_at = batch->xattrs.len;
-        item->error = look_at(item->dir->fd, base, ahead->options->want_xattrs ? reader : NULL,
-                              &item->st, &batch->xattrs);
-        item->xattrs_len = batch->xattrs.len - item->xattrs_at;
     }
 }
 
@@ -81,7 +98,7 @@ static int look_at_next(struct ahead *ahead, struct xattr_reader *reader)
     }
     struct batch *batch = &ahead->batches[ahead->taken++ % BATCHES];
     (void)pthread_mutex_unlock(&ahead->lock);
-    look(ahead, batch, reader);
+    look_at_all(ahead, batch, reader);
     (void)pthread_mutex_lock(&ahead->lock);
     batch->looked = 1;
     (void)pthread_cond_signal(&ahead->moved);
@@ -106,6 +123,7 @@ static int32_t next_batch(struct ahead *ahead, struct orch_error *err)
     }
     struct batch *batch = &ahead->batches[ahead->filled % BATCHES];
     batch->looked = 0;
+    batch->folders = 0;
     batch->bytes.len = 0;
     return ORCH_OK;
 }
@@ -130,9 +148,11 @@ static int32_t add(struct ahead *ahead, struct item *item, const uint8_t *name, 
     }
     if (item->dir != NULL) {
         (void)dir_ref_hold(item->dir);
+        batch->folders += batch->count == 0 || batch->items[batch->count - 1].dir != item->dir;
     }
     batch->items[batch->count++] = *item;
-    if (batch->count < BATCH_ITEMS && batch->bytes.len < BATCH_BYTES) {
+    if (batch->count < BATCH_ITEMS && batch->folders < BATCH_FOLDERS &&
+        batch->bytes.len < BATCH_BYTES) {
         return ORCH_OK;
     }
     hand_over(ahead);
@@ -221,7 +241,11 @@ static int32_t tell_all(struct ahead *ahead, struct orch_error *err)
     struct xattr_reader reader = {0};
     while (rc == ORCH_OK && (batch = await(ahead, &reader)) != NULL) {
         for (size_t i = 0; rc == ORCH_OK && i < batch->count; i++) {
-            rc = tell(ahead->visitor, batch, &batch->items[i], err);
+            struct item *item = &batch->items[i];
+            if (item->dir != NULL && now_ms() - batch->looked_ms > FRESH_MS) {
+                look(ahead, batch, item, &reader); /* what came before it took long */
+            }
+            rc = tell(ahead->visitor, batch, item, err);
         }
         let_go(batch);
         (void)pthread_mutex_lock(&ahead->lock);

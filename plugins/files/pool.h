@@ -1,5 +1,6 @@
 /*
- * pool.h: threads that create small files, fed through a bounded queue.
+ * pool.h: threads that create small files, each fed through a queue of its own; the queues are
+ * bounded together.
  */
 #ifndef PLUGINS_FILES_POOL_H
 #define PLUGINS_FILES_POOL_H

@@ -10,6 +10,7 @@
 
 #define BLOCK_BYTES ((size_t)1 << 20)
 #define ALIGNMENT ((size_t)4096)
+#define DIRECT_LEAST (BLOCK_BYTES / 4) /* a wait for the disk each: not for less */
 
 int stream_begin(struct stream *stream, int fd)
 {
@@ -19,8 +20,9 @@ int stream_begin(struct stream *stream, int fd)
     }
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    *stream = (struct stream){
-        .fd = fd, .direct_fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC), .block = block};
+    *stream = (struct stream){.fd = fd, .block = block};
+    stream->direct_fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    stream->has_direct = stream->direct_fd >= 0;
     return 0;
 }
 
@@ -41,22 +43,22 @@ static int write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
     return 0;
 }
 
-static void stop_direct(struct stream *stream)
+/* 0 or the errno of close(2). */
+static int stop_direct(struct stream *stream)
 {
-    if (stream->direct_fd > 0) {
-        (void)close(stream->direct_fd);
-    }
-    stream->direct_fd = -1;
+    int had = stream->has_direct;
+    stream->has_direct = 0;
+    return had && close(stream->direct_fd) != 0 ? errno : 0;
 }
 
 static int flush(struct stream *stream)
 {
     int error = EINVAL;
-    if (stream->direct_fd >= 0 && stream->fill > 0 && stream->fill % ALIGNMENT == 0 &&
+    if (stream->has_direct && stream->fill >= DIRECT_LEAST && stream->fill % ALIGNMENT == 0 &&
         stream->offset % ALIGNMENT == 0) {
         error = write_all(stream->direct_fd, stream->block, stream->fill, stream->offset);
         if (error == EINVAL) { /* opened, and yet it cannot: through the page cache, then */
-            stop_direct(stream);
+            (void)stop_direct(stream);
         }
     }
     if (error == EINVAL) {
@@ -105,14 +107,13 @@ int stream_end(struct stream *stream)
     if (error == 0 && stream->ends_in_hole && ftruncate(stream->fd, (off_t)stream->offset) != 0) {
         error = errno;
     }
-    stop_direct(stream);
-    stream->direct_fd = 0;
-    return error;
+    int closed = stop_direct(stream);
+    return error != 0 ? error : closed;
 }
 
 void stream_free(struct stream *stream)
 {
-    stop_direct(stream);
+    (void)stop_direct(stream);
     free(stream->block);
     *stream = (struct stream){0};
 }

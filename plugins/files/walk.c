@@ -13,7 +13,8 @@
 #include "name.h"
 #include "open.h"
 
-/* Descriptors of this many of the deepest folders stay open; others are found again by "..". */
+/* Descriptors of this many of the deepest folders stay open; others are found again by "..". (A
+ * walk ahead holds some more: ahead.c.) */
 #define OPEN_FRAMES 48u
 
 struct frame {
@@ -43,10 +44,11 @@ struct walk {
 static int32_t tell_note(const struct walk_visitor *visitor, uint32_t what, const uint8_t *name,
                          size_t len, int os_errno, struct orch_error *err)
 {
-    if (visitor->note != NULL) {
+    int ours = os_errno == EMFILE || os_errno == ENFILE; /* no fault of the entry */
+    if (visitor->note != NULL && !ours) {
         return visitor->note(visitor->ctx, what, name, len, os_errno, err);
     }
-    if (what == WALK_UNREADABLE) {
+    if (what == WALK_UNREADABLE || ours) {
         char shown[NAME_SHOWN_MAX];
         return orch_fail_errno(err, os_errno, "cannot read %s", name_shown(shown, name, len));
     }

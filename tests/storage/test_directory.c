@@ -68,6 +68,45 @@ START_TEST(test_get_past_the_end)
 }
 END_TEST
 
+/* Large ranges, in the page cache and not, aligned and not, up to the end and past it. */
+START_TEST(test_get_large)
+{
+    const size_t size = ((size_t)9 << 20) + 1234;
+    const size_t most = (size_t)6 << 20;
+    unsigned seed = (unsigned)_i;
+    char path[128];
+    uint8_t *bytes = malloc(size);
+    uint8_t *found = malloc(most + 1);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (uint8_t)(i * 2654435761u >> 11);
+    }
+    st_ok(storage_put(storage, "packs/large", bytes, size, STORAGE_DURABLE, &err), err);
+    (void)snprintf(path, sizeof path, "%s/packs/large", dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    for (int i = 0; i < 60; i++) {
+        size_t unit = i % 3 == 0 ? 4096 : 1;
+        size_t len = ((size_t)200 << 10) + (size_t)rand_r(&seed) % (most - ((size_t)200 << 10));
+        size_t offset = (size_t)rand_r(&seed) % (size - len + 1) / unit * unit;
+        len = i % 5 == 0 && size - offset < most ? size - offset : len;
+        if (i % 2 == 0) {
+            (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        }
+        found[len] = 0xa5;
+        st_ok(storage_get(storage, "packs/large", offset, found, len, &err), err);
+        ck_assert_int_eq(memcmp(found, bytes + offset, len), 0);
+        ck_assert_uint_eq(found[len], 0xa5);
+    }
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    ck_assert_int_eq(storage_get(storage, "packs/large", size - most + 1, found, most, &err),
+                     ORCH_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.message, "1 bytes early"));
+    (void)close(fd);
+    free(found);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(test_another_process_replaces_a_file)
 {
     char bytes[4] = "";
@@ -366,6 +405,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_put_get_stat_remove);
     tcase_add_test(tests, test_get_past_the_end);
+    tcase_add_loop_test(tests, test_get_large, 0, 3);
     tcase_add_test(tests, test_another_process_replaces_a_file);
     tcase_add_test(tests, test_more_files_than_open_descriptors);
     tcase_add_test(tests, test_if_absent);
