@@ -52,10 +52,12 @@ def tree_lines(root):
 class System:
     """The application in a temporary folder of its own. Use it in a `with`."""
 
-    def __init__(self, components=ALL, documents=2000, keep=False, prefix='orchestrate-'):
+    def __init__(self, components=ALL, documents=2000, keep=False, prefix='orchestrate-', key_file=False):
+        """`key_file`: the repository is opened by a key file. A passphrase takes a tenth of a second each time."""
         self.components = components
         self.documents = documents
         self.keep = keep
+        self.key_file = key_file
         self.folder = tempfile.mkdtemp(prefix=prefix)
         os.chmod(self.folder, 0o755)  # PostgreSQL may run as another user below it
         self.postgres = Postgres(self.path('postgres')) if 'app-db' in components else None
@@ -116,14 +118,16 @@ class System:
     def write_configuration(self, extra=''):
         os.makedirs(self.path('conf.d', 'plans'), exist_ok=True)
         self.write('passphrase', 'the passphrase of the lab\n', 0o600)
+        self.write('key', '5a' * 32 + '\n', 0o600)
         self.write('conf.d/main.conf', '''
 state_dir = "%s";
 cache_dir = "%s";
-repositories: { main: { url = "%s"; passphrase_file = "%s"; }; };
+repositories: { main: { url = "%s"; %s; }; };
 components: {
 %s%s
 };
-''' % (self.path('state'), self.path('cache'), self.path('repository'), self.path('passphrase'),
+''' % (self.path('state'), self.path('cache'), self.path('repository'),
+            'key_file = "%s"' % self.path('key') if self.key_file else 'passphrase_file = "%s"' % self.path('passphrase'),
             '\n'.join('  %s: { %s };' % (name, self.component_text(name)) for name in self.components), extra))
         stages = [[n for n in stage if n in self.components]
                   for stage in (('settings', 'uploads'), ('app-db', 'sessions'), ('kb', 'hot'))]

@@ -26,7 +26,7 @@ def say(text):
 
 def filled_system(documents=20):
     """With a repository and one set. Its folder stays when something breaks."""
-    system = System(COMPONENTS, documents, prefix='orchestrate-torture-').__enter__()
+    system = System(COMPONENTS, documents, prefix='orchestrate-torture-', key_file=True).__enter__()
     system.fill()
     for words in (('init',), ('backup',)):
         result = system.command.run(*words)

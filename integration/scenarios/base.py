@@ -15,8 +15,8 @@ KEEP = os.environ.get('ORCHESTRATE_KEEP') == '1'
 class Scenario(unittest.TestCase):
     """Has helpers that show what the command printed when a check fails."""
 
-    def system(self, components=EMBEDDED, documents=300):
-        system = System(components, documents, keep=KEEP, prefix='orchestrate-test-')
+    def system(self, components=EMBEDDED, documents=300, key_file=False):
+        system = System(components, documents, keep=KEEP, prefix='orchestrate-test-', key_file=key_file)
         self.addCleanup(system.__exit__)
         return system.__enter__()
 
@@ -28,9 +28,9 @@ class Scenario(unittest.TestCase):
         self.assertNotIn('Sanitizer', result.err)
         return result
 
-    def prepared(self, components=EMBEDDED, documents=300):
+    def prepared(self, components=EMBEDDED, documents=300, key_file=False):
         """A filled system with a repository and one set, and its digests."""
-        system = self.system(components, documents)
+        system = self.system(components, documents, key_file)
         system.fill()
         self.expect(0, system.command.run('init'))
         self.expect(0, system.command.run('backup'))

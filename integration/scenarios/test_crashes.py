@@ -29,7 +29,7 @@ class CrashPoints(Scenario):
     def test_killed_at_every_point(self):
         """Every point but those of a restore, which have a test of their own below. The list is the program's: a
         point that no operation here comes to is a failure, since then nobody has seen what a crash there does."""
-        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20)
+        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20, key_file=True)
         crashes = Crashes(system, random.Random(3))
         for operation, point, loss in crashes.plan(full=False):
             with self.subTest(operation=operation, point=point, loss=loss):
@@ -44,7 +44,7 @@ class CrashPoints(Scenario):
     def test_what_a_killed_run_left_unsynced_is_not_built_on(self):
         """Killed right after a rename, and the machine stays up: the next backup finds all that it needs and stores
         nothing. When the power goes after that, what it has reported must still be there."""
-        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20)
+        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20, key_file=True)
         crashes = Crashes(system, random.Random(4))
         rules = [r for r in crashes.calls('backup') if 'op=rename' in r and 'done=1' in r]
         self.assertTrue(any('name=index/' in r for r in rules), rules)
@@ -55,7 +55,7 @@ class CrashPoints(Scenario):
 
     def test_what_was_said_to_be_removed_stays_removed(self):
         """Killed with some manifests removed and none of it synced: nothing may have been announced by then."""
-        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20)
+        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20, key_file=True)
         crashes = Crashes(system, random.Random(5))
         for operation, point in (('prune', 'prune-set-removed:2'), ('prune', 'prune-repacked'), ('delete', 'delete-done')):
             with self.subTest(point=point):

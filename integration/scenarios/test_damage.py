@@ -41,7 +41,7 @@ class Damage(Scenario):
             file.write(bytes([byte ^ mask]))
 
     def test_every_flip_is_found(self):
-        system, before = self.prepared(('settings', 'uploads', 'kb'), 120)
+        system, before = self.prepared(('settings', 'uploads', 'kb'), 120, key_file=True)
         repository = system.path('repository')
         for leftover in ('leases', 'tmp'):  # not part of any set; empty when nobody is at work
             self.assertEqual([], self.files(os.path.join(repository, leftover)))

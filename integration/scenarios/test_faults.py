@@ -11,7 +11,7 @@ SEED = int(os.environ.get('ORCHESTRATE_TORTURE_SEED', '1'))
 
 class Faults(Scenario):
     def sweep(self, operation):
-        system, _ = self.prepared(('settings', 'uploads', 'kb', 'hot'), 20)
+        system, _ = self.prepared(('settings', 'uploads', 'kb', 'hot'), 20, key_file=True)
         sweep = Sweep(system, SEED)
         for rule in sweep.sample(operation, SAMPLE):
             with self.subTest(rule=rule):

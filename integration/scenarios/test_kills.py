@@ -11,7 +11,7 @@ SEED = int(os.environ.get('ORCHESTRATE_TORTURE_SEED', '1'))
 
 class Kills(Scenario):
     def test_killed_at_random_moments(self):
-        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20)
+        system, _ = self.prepared(('settings', 'uploads', 'hot'), 20, key_file=True)
         rounds = Rounds(system, SEED)
         for number in range(ROUNDS):
             rounds.round(number)
