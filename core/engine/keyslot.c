@@ -186,6 +186,8 @@ int32_t keyslot_from_json(const json_t *json, struct keyslot *out, struct orch_e
                          "file config has a key slot of type \"%s\", which this program does not "
                          "know; use a newer version",
                          type);
+    } else {
+        fields_reject(&f, "type", "says nothing");
     }
     fields_hex(&f, "salt", out->salt, sizeof out->salt);
     fields_hex(&f, "nonce", out->nonce, sizeof out->nonce);

@@ -190,6 +190,7 @@ static const struct {
     {"\"log_n\": 4", "\"log_n\": 5", ORCH_E_ACCESS, "wrong passphrase"},
     {"\"log_n\": 4", "\"log_n\": 40", ORCH_E_CORRUPT, "log_n"},
     {"\"log_n\": 4", "\"log_n\": 0", ORCH_E_CORRUPT, "log_n"},
+    {"\"type\": \"scrypt\"", "\"type\": \"\"", ORCH_E_CORRUPT, "type"},
     {"\"log_n\": 4", "\"log_n\": 18446744073709551620", ORCH_E_CORRUPT, "config"},
     {"\"r\": 8", "\"r\": 33", ORCH_E_CORRUPT, "\"r\""},
     {"\"p\": 1", "\"p\": 17", ORCH_E_CORRUPT, "\"p\""},
