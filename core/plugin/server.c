@@ -215,7 +215,8 @@ int server_run(int fd, bool isolated)
     if (rc == ORCH_OK && start_reader(server, &reader) == 0) {
         status = serve_calls(server);
         server_calls_close(server); /* the host may have gone away without asking for it */
-        atomic_store(&server->leaving, true);
+        /* Unless the host has asked us to leave, the reader takes this for its end, and the
+         * plugin's children with it: they must not outlive a host that died before our answer. */
         wire_shutdown(server->wire);
         (void)pthread_join(reader, NULL);
     } else {
