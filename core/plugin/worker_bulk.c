@@ -342,7 +342,10 @@ int32_t worker_backup(struct worker *worker, const struct event_source *earlier,
         rc = worker_call_run(worker, &call, args, NULL, err);
     }
     end_feeder(&bulk);
-    if (rc == ORCH_OK) {
+    if (rc == ORCH_OK && call.reason.code != ORCH_OK) {
+        *err = call.reason; /* the plugin was done before it heard of the stop: that tells why */
+        rc = err->code;
+    } else if (rc == ORCH_OK) {
         rc = finish_backup(worker, &bulk, done, err);
     }
     bulk_free(&bulk);
