@@ -1,7 +1,9 @@
 """runner.py: builds and runs every suite, and adds up what they counted. Started by tests/run.
 
-    unit       libcheck tests, one binary per module
-    sanitize   the same under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
+    sanitize   libcheck tests, one binary per module, under AddressSanitizer, LeakSanitizer and
+               UndefinedBehaviorSanitizer
+    unit       the same without sanitizers; beside the other suites only those that sanitizers would
+               change (bounds of memory) or run a sample of: meson's suite `plain`
     scenarios  whole runs on real servers (integration/scenarios)
     fuzz       every fuzz target, built by clang: those of on-disk structures for 30 s, others for 10 s
                (ORCHESTRATE_FUZZ_SECONDS: all for that long)
@@ -24,13 +26,22 @@ import fuzzing  # noqa: E402
 UNIT, ASAN = (os.path.join(ROOT, 'build-' + name) for name in ('tests', 'asan'))
 SETUP = {
     UNIT: ['-Dtest_hooks=true', '-Dwerror=true'],
-    ASAN: ['-Dtest_hooks=true', '-Db_sanitize=address,undefined', '-Db_lundef=false'],
+    ASAN: ['-Dtest_hooks=true', '-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1'],
     fuzzing.BUILD: fuzzing.SETUP,
 }
 FUZZ_SECONDS, FUZZ_SECONDS_OTHERS = 30, 10
-SCENARIOS_AT_ONCE = 2
+UNIT_AT_ONCE, SCENARIOS_AT_ONCE = 3, 3  # on two cores: they wait a lot
+PLAIN = 'plain'
+# No process for each test: forking and looking for leaks would be most of the time. Tests that need one
+# say so (srunner_set_fork_status).
+SANITIZE = {
+    'ASAN_OPTIONS': fuzzing.SANITIZERS['ASAN_OPTIONS'] + ':quarantine_size_mb=32',
+    'UBSAN_OPTIONS': fuzzing.SANITIZERS['UBSAN_OPTIONS'],
+    'CK_FORK': 'no',
+    'ORCHESTRATE_TEST_SAMPLE': '4',
+}
 SCENARIOS_FIRST = ('kills', 'concurrent', 'crashes', 'faults', 'reader', 'damage')  # they take longest
-SUITES = ('unit', 'sanitize', 'scenarios', 'fuzz')
+SUITES = ('sanitize', 'unit', 'scenarios', 'fuzz')
 
 
 class Count:
@@ -51,6 +62,8 @@ def build(folder, *goals):
     env = dict(os.environ)
     if folder == fuzzing.BUILD:
         env.update(fuzzing.COMPILER)
+    else:
+        env.update(CC_LD='gold', CXX_LD='gold')  # of binutils, three times as fast: a hundred programs are linked
     commands = []
     if not os.path.exists(os.path.join(folder, 'build.ninja')):
         commands.append(['meson', 'setup', folder, ROOT] + SETUP[folder])
@@ -63,9 +76,10 @@ def build(folder, *goals):
             sys.exit(1)
 
 
-def meson_tests(folder):
+def meson_tests(folder, suite=None):
     out = subprocess.run(['meson', 'introspect', '--tests', folder], stdout=subprocess.PIPE, check=True).stdout
-    return [test['name'] for test in json.loads(out)]
+    return [test['name'] for test in json.loads(out)
+            if suite is None or suite in (name.split(':')[-1] for name in test['suite'])]
 
 
 def checks(result):
@@ -81,14 +95,14 @@ def checks(result):
     return (total - failed, failed) if good else (total - failed, max(1, failed))
 
 
-def run_unit(folder, name, count, case, env=None):
-    names = [n for n in meson_tests(folder) if case is None or case in n]
+def run_unit(folder, name, count, case, suite=None, env=None):
+    names = [n for n in meson_tests(folder, suite) if case is None or case in n]
     if not names:
         return
     log = os.path.join(folder, 'meson-logs', 'testlog.json')
     if os.path.exists(log):
         os.unlink(log)
-    subprocess.run(['meson', 'test', '-C', folder, '--no-rebuild', '--num-processes', '2'] + names,
+    subprocess.run(['meson', 'test', '-C', folder, '--no-rebuild', '--num-processes', str(UNIT_AT_ONCE)] + names,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, **(env or {})))
     with open(log) as file:
         for line in file:
@@ -165,8 +179,10 @@ def run_suite(name, count, options):
         run_scenarios(count, options.case, options.keep_data)
     elif name == 'fuzz':
         run_fuzz(count, options.case)
+    elif name == 'sanitize':
+        run_unit(folder, name, count, options.case, env=SANITIZE)
     else:
-        run_unit(folder, name, count, options.case, fuzzing.SANITIZERS if name == 'sanitize' else None)
+        run_unit(folder, name, count, options.case, None if options.suite or options.case else PLAIN)
     count.seconds[name] = (built - start, time.monotonic() - built)
 
 

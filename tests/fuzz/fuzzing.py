@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, 'build-fuzz')
 CORPUS = os.path.join(HERE, 'corpus')
 FINDINGS = os.path.join(BUILD, 'findings')
-AT_ONCE = 2
+AT_ONCE = 4
 MEMORY = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None  # syncing real files would be all that is tested
 RUNS_MIN = 100  # fewer than these say that nothing was tested
 SETUP = ['-Dtests=false', '-Dfuzz=true', '-Dtest_hooks=true', '-Db_sanitize=address,undefined', '-Db_lundef=false',

@@ -550,6 +550,7 @@ int main(int argc, char **argv)
         return status;
     }
     SRunner *runner = srunner_create(make_suite());
+    srunner_set_fork_status(runner, CK_FORK); /* tests that change or end their process */
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -344,6 +344,7 @@ int main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
+    (void)setenv("CK_FORK", "yes", 1); /* tests that end their process */
     Suite *suite = suite_create("resume");
     TCase *tests = tcase_create("resume");
     tcase_set_timeout(tests, 120);

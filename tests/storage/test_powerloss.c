@@ -356,6 +356,7 @@ int main(void)
     tcase_add_loop_test(tests, test_killed_at, 0, (int)(sizeof points / sizeof points[0]));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_FORK); /* tests that change or end their process */
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -409,6 +409,7 @@ int main(void)
     tcase_add_loop_test(tc, test_erase, geteuid() == 0 ? 0 : 1, 2);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_FORK); /* tests that change or end their process */
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -289,7 +289,7 @@ void server_create(const struct server *server, const char *database)
 {
     char sql[256];
     server_drop(server, database);
-    quoted("CREATE DATABASE ", database, " TEMPLATE template0", sql, sizeof(sql));
+    quoted("CREATE DATABASE ", database, " TEMPLATE template0 STRATEGY file_copy", sql, sizeof(sql));
     server_sql(server, "postgres", sql);
 }
 
