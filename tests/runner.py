@@ -57,29 +57,43 @@ class Count:
             print('\n'.join('    ' + line for line in detail.rstrip().splitlines()[-60:]), flush=True)
 
 
-def build(folder, *goals):
-    """Configures and compiles; a failure ends everything, since nothing after it would mean anything."""
+def attempt(command, env, folder):
+    """A failure ends everything, since nothing after it would mean anything."""
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout.decode('utf-8', 'replace')[-8000:])
+        print('The build in %s failed.\n0 passed, 1 failed' % os.path.relpath(folder, ROOT))
+        sys.exit(1)
+
+
+def build(folder, goals=lambda: []):
+    """Configures and compiles: the goals, which are asked for when it is configured, or everything."""
     env = dict(os.environ)
     if folder == fuzzing.BUILD:
         env.update(fuzzing.COMPILER)
     else:
         env.update(CC_LD='gold', CXX_LD='gold')  # of binutils, three times as fast: a hundred programs are linked
-    commands = []
     if not os.path.exists(os.path.join(folder, 'build.ninja')):
-        commands.append(['meson', 'setup', folder, ROOT] + SETUP[folder])
-    commands.append(['ninja', '-C', folder] + list(goals))
-    for command in commands:
-        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode != 0:
-            sys.stdout.write(done.stdout.decode('utf-8', 'replace')[-8000:])
-            print('The build in %s failed.\n0 passed, 1 failed' % os.path.relpath(folder, ROOT))
-            sys.exit(1)
+        attempt(['meson', 'setup', folder, ROOT] + SETUP[folder], env, folder)
+    attempt(['ninja', '-C', folder] + goals(), env, folder)
+
+
+def introspect(folder, what):
+    return json.loads(subprocess.run(['meson', 'introspect', what, folder], stdout=subprocess.PIPE, check=True).stdout)
 
 
 def meson_tests(folder, suite=None):
-    out = subprocess.run(['meson', 'introspect', '--tests', folder], stdout=subprocess.PIPE, check=True).stdout
-    return [test['name'] for test in json.loads(out)
+    return [test for test in introspect(folder, '--tests')
             if suite is None or suite in (name.split(':')[-1] for name in test['suite'])]
+
+
+def without_sanitizers():
+    """What a whole run needs of that build: the product, and of the test programs those of the suite `plain`."""
+    plain = [test['cmd'][0] for test in meson_tests(UNIT, PLAIN)]
+    files = [target['filename'][0] for target in introspect(UNIT, '--targets')
+             if target['build_by_default'] and target['type'] != 'run']
+    return [os.path.relpath(path, UNIT) for path in files
+            if path in plain or not os.path.basename(path).startswith(('test_', 'test-'))]
 
 
 def checks(result):
@@ -96,7 +110,7 @@ def checks(result):
 
 
 def run_unit(folder, name, count, case, suite=None, env=None):
-    names = [n for n in meson_tests(folder, suite) if case is None or case in n]
+    names = [test['name'] for test in meson_tests(folder, suite) if case is None or case in test['name']]
     if not names:
         return
     log = os.path.join(folder, 'meson-logs', 'testlog.json')
@@ -171,9 +185,12 @@ def run_fuzz(count, case):
 
 def run_suite(name, count, options):
     """Builds what the suite needs and runs it."""
-    folder, goals = {'sanitize': (ASAN, ()), 'fuzz': (fuzzing.BUILD, ('fuzz',))}.get(name, (UNIT, ()))
+    folder = {'sanitize': ASAN, 'fuzz': fuzzing.BUILD}.get(name, UNIT)
     start = time.monotonic()
-    build(folder, *goals)
+    if folder == UNIT and not (options.case or options.suite == 'unit'):
+        build(folder, without_sanitizers)
+    else:
+        build(folder, lambda: ['fuzz'] if name == 'fuzz' else [])
     built = time.monotonic()
     if name == 'scenarios':
         run_scenarios(count, options.case, options.keep_data)
@@ -195,7 +212,7 @@ def main():
     options = parser.parse_args()
     if options.list:
         build(UNIT)
-        print('\n'.join('unit/' + n for n in meson_tests(UNIT)))
+        print('\n'.join('unit/' + test['name'] for test in meson_tests(UNIT)))
         print('\n'.join('scenarios/' + scenario_name(p) for p in scenario_files()))
         return 0
     count = Count()

@@ -287,6 +287,23 @@ START_TEST(test_sink_fails)
 }
 END_TEST
 
+/* The plugin has sent everything and is done when the sink fails: still a failure, with its reason. */
+START_TEST(test_sink_fails_late)
+{
+    struct recorder recorder = {.fail_after = 2, .block_ms = 300};
+    struct worker_done done;
+    struct orch_error err = ORCH_ERROR_INIT;
+    struct worker *worker = open_mixed(_i, 5, 0, 0);
+    struct event_sink sink = recorder_sink(&recorder);
+    ck_assert_int_eq(worker_backup(worker, NULL, &sink, &done, &err), ORCH_E_NO_SPACE);
+    ck_assert_str_eq(err.message, "the repository is full");
+    ck_assert(!recorder.ended);
+    ASSERT_OK(worker_thaw(worker, &ok));
+    ASSERT_OK(worker_close(worker, &ok));
+    recorder_free(&recorder);
+}
+END_TEST
+
 START_TEST(test_source_fails)
 {
     struct recorder recorder = {0};
@@ -456,6 +473,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tcase, test_unchanged, 0, MODE_COUNT);
     tcase_add_loop_test(tcase, test_earlier_is_longer, 0, MODE_COUNT);
     tcase_add_loop_test(tcase, test_sink_fails, 0, MODE_COUNT);
+    tcase_add_loop_test(tcase, test_sink_fails_late, 0, MODE_COUNT);
     tcase_add_loop_test(tcase, test_source_fails, 0, MODE_COUNT);
     tcase_add_loop_test(tcase, test_cancel, 0, MODE_COUNT);
     tcase_add_loop_test(tcase, test_cancel_by_flag, 0, MODE_COUNT);
