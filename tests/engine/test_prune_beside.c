@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../base/sample.h"
 #include "base/clock.h"
 #include "engine/leasefile.h"
 #include "engine/mark.h"
@@ -302,6 +303,9 @@ static int one_of_the_crowd(size_t number)
 
 START_TEST(test_a_crowd)
 {
+    if (sample_skips((size_t)_i)) {
+        return;
+    }
     pid_t pids[CROWD];
     struct prune_result result;
     struct pb_choice none = {.count = 0};
