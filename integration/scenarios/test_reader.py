@@ -27,7 +27,7 @@ class ReaderScenario(Scenario):
     def reader(self, system, *words, unlock=None, early=()):
         """(exit code, stdout, stderr) of the reader, in bytes."""
         if unlock is None:
-            unlock = ['--passphrase-file', system.path('passphrase')]
+            unlock = ['--key-file', system.path('key')] if system.key_file else ['--passphrase-file', system.path('passphrase')]
         done = subprocess.run(['/usr/bin/python3', '-B', READER] + list(early) + unlock + [system.path('repository')] +
                               list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
         self.assertNotIn(b'Traceback', done.stderr)
@@ -72,7 +72,8 @@ class ReaderScenario(Scenario):
 
     def opened(self, system, passphrase=PASSPHRASE):
         """(repository, its index)"""
-        opened = repository.Repository(system.path('repository'), passphrase)
+        secret = {'key': bytes.fromhex('5a' * 32)} if system.key_file else {'passphrase': passphrase}
+        opened = repository.Repository(system.path('repository'), **secret)
         index = repository.Index(opened)
         self.addCleanup(index.close)
         return opened, index
@@ -557,7 +558,7 @@ def mutated(rng, data):
 class Damage(ReaderScenario):
     def test_a_changed_byte_is_found(self):
         """In every kind of file, at its ends and in between; and nothing wrong is delivered."""
-        system = self.system(('settings', 'uploads', 'hot'), 60)
+        system = self.system(('settings', 'uploads', 'hot'), 60, key_file=True)
         system.fill()
         with open(system.path('uploads/zz.bin'), 'wb') as file:
             file.write(random.Random(12).randbytes(4 << 20))
