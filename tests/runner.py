@@ -38,7 +38,7 @@ SANITIZE = {
     'ASAN_OPTIONS': fuzzing.SANITIZERS['ASAN_OPTIONS'] + ':quarantine_size_mb=32',
     'UBSAN_OPTIONS': fuzzing.SANITIZERS['UBSAN_OPTIONS'],
     'CK_FORK': 'no',
-    'ORCHESTRATE_TEST_SAMPLE': '8',
+    'ORCHESTRATE_TEST_SAMPLE': '7',
 }
 SCENARIOS_FIRST = ('kills', 'concurrent', 'crashes', 'faults', 'reader', 'damage')  # they take longest
 SUITES = ('sanitize', 'unit', 'scenarios', 'fuzz')

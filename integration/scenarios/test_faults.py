@@ -5,7 +5,7 @@ import os
 from base import Scenario, main
 from lab.sweep import Sweep
 
-SAMPLE = int(os.environ.get('ORCHESTRATE_TORTURE_SAMPLE', '6'))
+SAMPLE = int(os.environ.get('ORCHESTRATE_TORTURE_SAMPLE', '8'))
 SEED = int(os.environ.get('ORCHESTRATE_TORTURE_SEED', '1'))
 
 

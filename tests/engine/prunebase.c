@@ -1,7 +1,7 @@
 /* prunebase.c: see prunebase.h. */
 #include "prunebase.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define OBJECT_BYTES 1060000u
@@ -48,20 +48,30 @@ void pb_make_small_base(void)
     make(2, 8);
 }
 
-void pb_remove_base(void)
+static void remove_base(void)
 {
     et_repo_remove(&pb_base);
 }
 
-void pb_setup(void)
+static void setup(void)
 {
     memset(&pb_err, 0, sizeof(pb_err));
     pt_clone(pb_base.dir, &pb_repo);
 }
 
-void pb_teardown(void)
+static void teardown(void)
 {
     et_repo_remove(&pb_repo);
+}
+
+TCase *pb_case(const char *name, void (*make_it)(void), double timeout)
+{
+    TCase *tests = tcase_create(name);
+    (void)setenv("TMPDIR", pt_folder(), 1); /* caches of the index */
+    tcase_set_timeout(tests, timeout);
+    tcase_add_unchecked_fixture(tests, make_it, remove_base);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    return tests;
 }
 
 void pb_ignore_warning(void *ctx, const char *text)

@@ -16,12 +16,11 @@ extern char pb_sets[PB_SETS][ID_TEXT];
 extern struct et_repo pb_repo; /* the test's copy */
 extern struct orch_error pb_err;
 
-/* Fixtures: the base, the base of a third of its size, and a test's copy. */
+/* The base, and one with a third of its content. */
 void pb_make_base(void);
 void pb_make_small_base(void);
-void pb_remove_base(void);
-void pb_setup(void);
-void pb_teardown(void);
+/* A case whose tests have a copy each of what `make` makes; `timeout` in seconds, for each test. */
+TCase *pb_case(const char *name, void (*make)(void), double timeout);
 
 /* The content of set `number` of the base. */
 void pb_source_of(size_t number, struct pt_source *source);

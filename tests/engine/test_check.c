@@ -8,12 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../base/sample.h"
 #include "engine/check.h"
 #include "engine/mark.h"
 #include "engine/pack.h"
 #include "engine/runlog.h"
 #include "enginetest.h"
+#include "sampling.h"
 
 /* ---- a repository with two sets ----------------------------------------------------------------
  */
@@ -255,7 +255,7 @@ START_TEST(any_changed_byte_is_found)
     for (size_t f = 0; f < files->count; f++) {
         uint64_t size = files->sizes[f];
         for (int i = 0; i < 14; i++) {
-            if (sample_skips(f + (size_t)i)) {
+            if (sampling_skips(f + (size_t)i)) {
                 continue;
             }
             /* The first and last bytes are what headers and trailers are made of. */

@@ -1265,15 +1265,18 @@ int main(void)
     tcase_add_test(tests, another_repositorys_cache_is_refused);
     tcase_add_loop_test(tests, no_place_for_a_cache, 0, 3);
     tcase_add_test(tests, the_cache_cannot_grow);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    tcase_add_test(tests, little_address_space);
-#endif
     tcase_add_loop_test(tests, killed_while_it_writes, 0, 2);
     tcase_add_test(tests, a_new_generation);
     tcase_add_test(tests, processes_at_once);
     tcase_add_test(tests, threads_at_once);
     tcase_add_loop_test(tests, lost_packs_are_stored_again, 0, 2);
     suite_add_tcase(suite, tests);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    TCase *memory = tcase_create("memory");
+    tcase_set_timeout(memory, 240);
+    tcase_add_test(memory, little_address_space);
+    suite_add_tcase(suite, memory);
+#endif
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

@@ -11,6 +11,7 @@
 #include "engine/proof.h"
 #include "engine/runlog.h"
 #include "prunebase.h"
+#include "testing.h"
 
 /* ---- alone ----------------------------------------------------------------------------------- */
 
@@ -305,11 +306,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("prune");
-    TCase *tests = tcase_create("prune");
-    (void)setenv("TMPDIR", pt_folder(), 1); /* caches of the index */
-    tcase_set_timeout(tests, 120);
-    tcase_add_unchecked_fixture(tests, pb_make_base, pb_remove_base);
-    tcase_add_checked_fixture(tests, pb_setup, pb_teardown);
+    TCase *tests = pb_case("prune", pb_make_base, 120);
     tcase_add_loop_test(tests, test_keeps_what_is_needed, 0, 10);
     tcase_add_test(tests, test_everything_goes);
     tcase_add_test(tests, test_dry_run);
@@ -322,9 +319,5 @@ int main(void)
     tcase_add_loop_test(tests, test_makes_the_index_whole, 0, 3);
     tcase_add_test(tests, test_segments_that_name_lost_packs);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed;
+    return testing_run(suite);
 }

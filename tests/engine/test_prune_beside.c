@@ -6,11 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../base/sample.h"
 #include "base/clock.h"
 #include "engine/leasefile.h"
 #include "engine/mark.h"
 #include "prunebase.h"
+#include "sampling.h"
+#include "testing.h"
 
 /* ---- beside others --------------------------------------------------------------------------- */
 
@@ -303,9 +304,6 @@ static int one_of_the_crowd(size_t number)
 
 START_TEST(test_a_crowd)
 {
-    if (sample_skips((size_t)_i)) {
-        return;
-    }
     pid_t pids[CROWD];
     struct prune_result result;
     struct pb_choice none = {.count = 0};
@@ -451,12 +449,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("prune");
-    TCase *tests = tcase_create("prune");
-    (void)setenv("TMPDIR", pt_folder(), 1); /* caches of the index */
-    tcase_set_timeout(tests, 120);
-    tcase_add_unchecked_fixture(tests, pb_make_base, pb_remove_base);
-    tcase_add_checked_fixture(tests, pb_setup, pb_teardown);
+    Suite *suite = suite_create("prune_beside");
+    TCase *tests = pb_case("prune", pb_make_base, 120);
     tcase_add_test(tests, test_pardons);
     tcase_add_loop_test(tests, test_half_done_backup, 0, 2);
     tcase_add_test(tests, test_backup_under_a_mark);
@@ -465,15 +459,11 @@ int main(void)
     tcase_add_test(tests, test_busy);
     tcase_add_test(tests, test_stopped);
     tcase_add_loop_test(tests, test_two_at_once, 0, 3);
-    tcase_add_loop_test(tests, test_a_crowd, 0, 3);
+    SAMPLING_ADD(tests, test_a_crowd, 3);
 #ifdef ORCHESTRATE_TEST_HOOKS
     tcase_add_test(tests, test_a_sleeping_prune);
     tcase_add_loop_test(tests, test_a_sleeping_backup, 0, 2);
 #endif
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed;
+    return testing_run(suite);
 }

@@ -8,10 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../base/sample.h"
 #include "base/crash.h"
 #include "powerloss_model.h"
 #include "prunebase.h"
+#include "sampling.h"
+#include "testing.h"
 
 /* ---- stopped at every point ------------------------------------------------------------------ */
 
@@ -149,17 +150,20 @@ static void killed_at(enum crash_id point, size_t at, uint64_t seed)
     pt_clone(pb_base.dir, &pb_repo);
 }
 
-/* At each point, at its first time, one in the middle, and its last. */
+/* At each point, at its first, some and its last time; all or some of what was not synced is lost.
+ */
 START_TEST(test_killed_at_every_point)
 {
     enum crash_id point = all_points[_i];
     size_t count = crash_counts[point];
+    size_t tried = 0;
     ck_assert_msg(count > 0, "%s is never reached", crash_name(point));
-    const size_t times[] = {1, 1 + count / 2, count};
-    for (size_t i = 0; i < 3; i++) {
-        bool again = i > 0 && times[i] == times[i - 1];
-        if (times[i] <= count && !again && !sample_skips((size_t)_i + i)) {
-            killed_at(point, times[i], i % 2);
+    size_t step = count > 4 ? count / 4 : 1;
+    for (size_t at = 1; at <= count; at += at + step > count && at < count ? count - at : step) {
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            if (!sampling_skips(tried++)) {
+                killed_at(point, at, seed);
+            }
         }
     }
 }
@@ -190,28 +194,35 @@ static bool was_hit(const char *trace)
     return hit;
 }
 
-/* The first, fourth, sixteenth … call of each kind fails. */
+/* With a fault at the at-th such call, if there are so many: whether it came to that. */
+static bool fails_at(const char *fault, size_t at)
+{
+    char value[96], trace[96], what[128];
+    (void)snprintf(value, sizeof(value), "%s,at=%zu", fault, at);
+    (void)snprintf(what, sizeof(what), "with the fault %s", value);
+    (void)snprintf(trace, sizeof(trace), "%s.trace", pb_repo.dir);
+    (void)unlink(trace);
+    int status = prune_in_child(pb_repo.dir, "ORCHESTRATE_STORAGE_FAULT", value,
+                                "ORCHESTRATE_STORAGE_TRACE", trace);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) <= 1, "%s: %d", what, status);
+    bool hit = was_hit(trace);
+    (void)unlink(trace);
+    recover(what);
+    et_repo_remove(&pb_repo);
+    pt_clone(pb_base.dir, &pb_repo);
+    return hit;
+}
+
+/* The first, second, third, fifth, eighth … call of each kind fails. */
 START_TEST(test_faults)
 {
-    bool hit = true;
-    size_t tried = 0;
-    for (size_t at = 1; hit; at *= 4) {
-        if (sample_skips((size_t)_i + tried++)) {
-            continue;
-        }
-        char value[96], trace[96], what[128];
-        (void)snprintf(value, sizeof(value), "%s,at=%zu", faults[_i], at);
-        (void)snprintf(what, sizeof(what), "with the fault %s", value);
-        (void)snprintf(trace, sizeof(trace), "%s.trace", pb_repo.dir);
-        (void)unlink(trace);
-        int status = prune_in_child(pb_repo.dir, "ORCHESTRATE_STORAGE_FAULT", value,
-                                    "ORCHESTRATE_STORAGE_TRACE", trace);
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) <= 1, "%s: %d", what, status);
-        hit = was_hit(trace);
-        (void)unlink(trace);
-        recover(what);
-        et_repo_remove(&pb_repo);
-        pt_clone(pb_base.dir, &pb_repo);
+    size_t at = 1, before = 1, tried = 0;
+    ck_assert_msg(fails_at(faults[_i], at), "%s was never hit", faults[_i]);
+    for (bool hit = true; hit;) {
+        size_t next = at + before;
+        before = at;
+        at = next;
+        hit = sampling_skips(++tried) || fails_at(faults[_i], at);
     }
 }
 END_TEST
@@ -220,33 +231,23 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    (void)setenv("TMPDIR", pt_folder(), 1); /* caches of the index */
+    Suite *suite = NULL;
 #ifdef ORCHESTRATE_TEST_HOOKS
     if (argc > 1) {
+        (void)setenv("TMPDIR", pt_folder(), 1); /* caches of the index */
         return prune_main(argc, argv);
     }
-#endif
+    suite = suite_create("prune_stops");
+    TCase *stops = pb_case("stops", make_counted_base, 300);
+    tcase_add_loop_test(stops, test_killed_at_every_point, 0, (int)COUNT_OF(all_points));
+    suite_add_tcase(suite, stops);
+    TCase *failing = pb_case("faults", pb_make_small_base, 300);
+    tcase_add_loop_test(failing, test_faults, 0, (int)COUNT_OF(faults));
+    suite_add_tcase(suite, failing);
+#else
     (void)argc;
     (void)argv;
-    Suite *suite = suite_create("prune_stops");
-#ifdef ORCHESTRATE_TEST_HOOKS
-    TCase *stops = tcase_create("stops");
-    tcase_set_timeout(stops, 300);
-    tcase_add_unchecked_fixture(stops, make_counted_base, pb_remove_base);
-    tcase_add_checked_fixture(stops, pb_setup, pb_teardown);
-    tcase_add_loop_test(stops, test_killed_at_every_point, 0,
-                        (int)(sizeof(all_points) / sizeof(all_points[0])));
-    suite_add_tcase(suite, stops);
-    TCase *failing = tcase_create("faults");
-    tcase_set_timeout(failing, 300);
-    tcase_add_unchecked_fixture(failing, pb_make_small_base, pb_remove_base);
-    tcase_add_checked_fixture(failing, pb_setup, pb_teardown);
-    tcase_add_loop_test(failing, test_faults, 0, (int)(sizeof(faults) / sizeof(faults[0])));
-    suite_add_tcase(suite, failing);
+    suite = suite_create("prune_stops");
 #endif
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed;
+    return testing_run(suite);
 }

@@ -950,15 +950,18 @@ int main(void)
     tcase_add_test(tests, new_chunks_among_known_ones);
     tcase_add_test(tests, a_long_list_of_chunks);
     tcase_add_loop_test(tests, records_come_back, 0, 5);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    tcase_add_test(tests, a_huge_value_in_flat_memory);
-#endif
     tcase_add_test(tests, a_bad_stream_is_refused);
     tcase_add_test(tests, components_side_by_side_share_chunks);
     tcase_add_test(tests, giving_up_hurts_nobody);
     tcase_add_test(tests, earlier_entries);
     tcase_add_test(tests, a_wrong_digest_is_told);
     suite_add_tcase(suite, tests);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    TCase *memory = tcase_create("memory");
+    tcase_set_timeout(memory, 240);
+    tcase_add_test(memory, a_huge_value_in_flat_memory);
+    suite_add_tcase(suite, memory);
+#endif
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

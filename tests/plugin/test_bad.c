@@ -549,8 +549,6 @@ int main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
-    /* Workers that are killed all the time need not look for leaks; those of test_worker.c do. */
-    (void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
     SRunner *runner = srunner_create(make_suite());
     srunner_set_fork_status(runner, CK_FORK); /* tests that change or end their process */
     srunner_run_all(runner, CK_NORMAL);

@@ -1,6 +1,5 @@
 /* test_restore_crashes.c: restores to a real redis-server that are killed anywhere, and are found
  * again. */
-#include "../../base/sample.h"
 #include "restorecase.h"
 
 #include <signal.h>
@@ -9,6 +8,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "sampling.h"
 
 static const char *const CRASHES[] = {"chosen",          "loaded",       "functions-before",
                                       "functions-after", "swap-before",  "swap-after",
@@ -120,9 +121,6 @@ END_TEST
 START_TEST(two_kills_are_mended)
 {
     int reached = 0;
-    if (sample_skips((size_t)_i + (size_t)_i / 6)) { /* of each first kill, another second one */
-        return;
-    }
     crash_and_finish(restorecase_by_database, CRASHES[_i / 6], CRASHES[_i % 6], &reached);
     ck_assert_int_eq(reached, 1);
 }
@@ -152,7 +150,7 @@ int main(void)
     Suite *suite = restorecase_suite("redis-restore-crashes", &cases);
     tcase_add_loop_test(cases, a_kill_anywhere_is_mended_by_swap, 0, 9);
     tcase_add_loop_test(cases, a_kill_anywhere_is_mended_by_file, 0, 9);
-    tcase_add_loop_test(cases, two_kills_are_mended, 0, 36);
+    SAMPLING_ADD(cases, two_kills_are_mended, 36);
     tcase_add_test(cases, a_server_that_lost_its_memory_is_filled_again);
     return restorecase_run(suite);
 }

@@ -5,8 +5,8 @@
 #include "index.h"
 #include "shape.h"
 
-#include "../../base/sample.h"
 #include "generate.h"
+#include "sampling.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -181,7 +181,7 @@ START_TEST(test_flip)
     int loads = types[_i].walked && strcmp(types[_i].type, "IVFDisk") != 0;
     size_t step = size > 3000 ? size / 1500 : 1;
     static const uint8_t masks[] = {0xff, 0x80, 0x01};
-    for (size_t at = 0; at < size; at += at < 600 ? sample_step() : step * sample_step()) {
+    for (size_t at = 0; at < size; at += at < 600 ? sampling_step() : step * sampling_step()) {
         for (size_t m = 0; m < sizeof(masks); m++) {
             struct shape shape;
             struct index *index = NULL;
