@@ -12,6 +12,7 @@
 #include "cli/args.h"
 #include "cli/progress.h"
 #include "engine/scryptmemory.h"
+#include "run/describe.h"
 
 /* Set by the signal handler, read by every loop that can take long. */
 static volatile int cancel_requested;
@@ -131,9 +132,9 @@ static int32_t load(struct cli *cli, struct orch_error *err)
     if (cli->command->needs == 0) {
         return ORCH_OK;
     }
-    struct context_describe describe = {.plugin_path = cli->run.plugin_path,
-                                        .in_process = cli->run.in_process};
-    struct config_plugins plugins = {.ctx = &describe, .describe = context_describe};
+    struct describe describe = {.plugin_path = cli->run.plugin_path,
+                                .in_process = cli->run.in_process};
+    struct config_plugins plugins = {.ctx = &describe, .describe = describe_plugin};
     int32_t rc = config_load(cli->config_dir, &plugins, &cli->run.config, err);
     if (rc == ORCH_OK && (cli->command->needs & CLI_NEEDS_REPOSITORY) != 0) {
         rc = context_open_repository(&cli->run, cli->repository, err);

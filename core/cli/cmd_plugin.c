@@ -4,13 +4,14 @@
 
 #include "cli/cli.h"
 #include "plugin/search.h"
+#include "run/describe.h"
 
 static int32_t describe(const struct cli *cli, const char *name, struct plugin_info **out,
                         struct orch_error *err)
 {
-    struct context_describe ctx = {.plugin_path = cli->run.plugin_path,
-                                   .in_process = cli->run.in_process};
-    return context_describe(&ctx, name, out, err);
+    struct describe ctx = {.plugin_path = cli->run.plugin_path,
+                           .in_process = cli->run.in_process};
+    return describe_plugin(&ctx, NULL, name, out, err);
 }
 
 static int list(struct cli *cli)

@@ -292,7 +292,7 @@ static int32_t find_plugin(struct loading *l, const config_setting_t *setting, c
     if (plugin->name == NULL) {
         return fail_memory(l->err);
     }
-    int32_t rc = l->plugins->describe(l->plugins->ctx, name, &plugin->info, l->err);
+    int32_t rc = l->plugins->describe(l->plugins->ctx, l->config, name, &plugin->info, l->err);
     if (rc == ORCH_OK) {
         rc = config_plugin_check(plugin->info, l->err);
     }

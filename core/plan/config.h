@@ -83,11 +83,12 @@ struct config {
     struct config_private *priv;
 };
 
-/* Gives a plugin's declaration; new memory that the config takes over. `err` says why not. */
+/* Gives a plugin's declaration; new memory that the config takes over. `err` says why not. Of
+ * `config`, state_dir and cache_dir are set by then. */
 struct config_plugins {
     void *ctx;
-    int32_t (*describe)(void *ctx, const char *plugin, struct plugin_info **out,
-                        struct orch_error *err);
+    int32_t (*describe)(void *ctx, const struct config *config, const char *plugin,
+                        struct plugin_info **out, struct orch_error *err);
 };
 
 /* Reads `dir` (conf.d): its *.conf in name order. A missing folder is an error. */

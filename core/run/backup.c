@@ -91,18 +91,26 @@ static void list_damaged(void *ctx, const char *name, const struct orch_error *w
     report_text(b->ctx->report, REPORT_WARNING, NULL, "%s is damaged: %s", name, why->message);
 }
 
-static int32_t choose_earlier(struct backup *b, struct orch_error *err)
+/* The sets there are, and the base among them, if one was asked for. Before the index is opened,
+ * which then has all that they hold. */
+static int32_t list_sets(struct backup *b, struct orch_error *err)
 {
     if (!is_type(b, "incremental") && !is_type(b, "differential")) {
         return ORCH_OK;
     }
     int32_t rc = set_list_load(b->ctx->repo, list_damaged, b, &b->sets, err);
-    if (rc == ORCH_OK) { /* a set may have come since the segments were listed */
-        rc = index_refresh(b->index, err);
-    }
     if (rc == ORCH_OK && b->options->base != NULL) {
         rc = set_find(&b->sets, b->options->base, NULL, 0, &b->base, err);
     }
+    return rc;
+}
+
+static int32_t choose_earlier(struct backup *b, struct orch_error *err)
+{
+    if (!is_type(b, "incremental") && !is_type(b, "differential")) {
+        return ORCH_OK;
+    }
+    int32_t rc = ORCH_OK;
     for (size_t i = 0; rc == ORCH_OK && i < b->job_count; i++) {
         rc = find_earlier(b, &b->jobs[i], err);
         if (rc == ORCH_OK && b->jobs[i].earlier == NULL) {
@@ -190,12 +198,8 @@ static int32_t read_all(struct backup *b, struct orch_error *err)
         b->jobs[i].index = b->index;
         b->jobs[i].writer = b->writer;
     }
-    report_text(b->ctx->report, REPORT_PHASE, NULL, "probing %zu components", b->job_count);
-    int32_t rc = run_jobs(b, -1, NULL, backup_job_prepare, err);
-    if (rc == ORCH_OK) {
-        report_text(b->ctx->report, REPORT_PHASE, NULL, "freezing");
-        rc = for_stages(b, NULL, backup_job_freeze, err);
-    }
+    report_text(b->ctx->report, REPORT_PHASE, NULL, "freezing");
+    int32_t rc = for_stages(b, NULL, backup_job_freeze, err);
     crash_point(CRASH_BACKUP_FROZEN);
     if (rc == ORCH_OK) {
         report_text(b->ctx->report, REPORT_PHASE, NULL, "streaming");
@@ -268,7 +272,14 @@ static int32_t warn_of_unfinished(struct backup *b, struct orch_error *err)
     return ORCH_OK;
 }
 
-static int32_t start(struct backup *b, struct orch_error *err)
+static int32_t probe_all(struct backup *b, struct orch_error *err)
+{
+    report_text(b->ctx->report, REPORT_PHASE, NULL, "probing %zu components", b->job_count);
+    return run_jobs(b, -1, NULL, backup_job_prepare, err);
+}
+
+/* What has to be before anything is asked of a source. */
+static int32_t begin(struct backup *b, struct orch_error *err)
 {
     struct backup_result *result = b->result;
     int32_t rc = id_new(result->run_id, err);
@@ -288,9 +299,12 @@ static int32_t start(struct backup *b, struct orch_error *err)
         crash_point(CRASH_BACKUP_LEASED);
         rc = runlog_start(b->ctx->repo, result->run_id, "backup", &b->log, err);
     }
-    if (rc == ORCH_OK) {
-        rc = context_open_index(b->ctx, b->lease, true, &b->index, err);
-    }
+    return rc == ORCH_OK ? list_sets(b, err) : rc;
+}
+
+static int32_t open_writer(struct backup *b, struct orch_error *err)
+{
+    int32_t rc = context_open_index(b->ctx, b->lease, true, &b->index, err);
     if (rc == ORCH_OK) {
         rc = choose_earlier(b, err);
     }
@@ -307,6 +321,37 @@ static int32_t start(struct backup *b, struct orch_error *err)
         rc = writer_open(b->ctx->repo, b->index, &options, &b->writer, err);
     }
     return rc;
+}
+
+/* One of two things that are done side by side. */
+struct half {
+    struct backup *b;
+    int32_t (*work)(struct backup *b, struct orch_error *err);
+    int32_t rc;
+    struct orch_error error;
+};
+
+static void half_work(void *item)
+{
+    struct half *half = item;
+    half->rc = half->work(half->b, &half->error);
+}
+
+/* To probe a source takes its time, and so does it to read the index of a repository. */
+static int32_t start(struct backup *b, struct orch_error *err)
+{
+    int32_t rc = begin(b, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    struct half probe = {.b = b, .work = probe_all, .error = ORCH_ERROR_INIT};
+    struct half writer = {.b = b, .work = open_writer, .error = ORCH_ERROR_INIT};
+    parallel_run((void *[]){&probe, &writer}, 2, half_work);
+    const struct half *failed = writer.rc != ORCH_OK ? &writer : &probe;
+    if (failed->rc != ORCH_OK) {
+        *err = failed->error;
+    }
+    return failed->rc;
 }
 
 static size_t good_jobs(const struct backup *b)

@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "engine/mark.h"
-#include "plugin/search.h"
 #include "run/rate.h"
 
 bool context_cancelled(const struct run_context *ctx)
@@ -347,42 +346,4 @@ int32_t context_open_index(const struct run_context *ctx, struct lease *lease, b
     }
     *out = index;
     return ORCH_OK;
-}
-
-static int32_t describe_copy(const struct plugin_info *info, struct plugin_info **out,
-                             struct orch_error *err)
-{
-    json_t *json = plugin_info_to_json(info);
-    if (json == NULL) {
-        return orch_fail(err, ORCH_E_NOMEM, "no memory for a plugin's description");
-    }
-    int32_t rc = plugin_info_from_json(json, out, err);
-    json_decref(json);
-    return rc;
-}
-
-int32_t context_describe(void *ctx, const char *plugin, struct plugin_info **out,
-                         struct orch_error *err)
-{
-    const struct context_describe *describe = ctx;
-    CLEANUP_FREE char *path = NULL;
-    int32_t rc = plugin_search(describe->plugin_path, plugin, &path, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    struct worker_options start = {.plugin_path = path, .in_process = describe->in_process};
-    struct worker *worker = NULL;
-    rc = worker_start(&start, &worker, err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    rc = describe_copy(worker_info(worker), out, err);
-    struct orch_error close_error = ORCH_ERROR_INIT;
-    if (worker_close(worker, &close_error) != ORCH_OK && rc == ORCH_OK) {
-        plugin_info_free(*out);
-        *out = NULL;
-        *err = close_error;
-        rc = close_error.code;
-    }
-    return rc;
 }

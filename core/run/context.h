@@ -70,12 +70,4 @@ bool context_cancelled(const struct run_context *ctx);
 int32_t context_state_path(const struct config *config, const char *folder, const char *name,
                            char **out, struct orch_error *err) ORCH_CHECKED;
 
-/* config_plugins.describe over real plugin files; ctx is a struct context_describe. */
-struct context_describe {
-    const char *plugin_path;
-    bool in_process;
-};
-int32_t context_describe(void *ctx, const char *plugin, struct plugin_info **out,
-                         struct orch_error *err);
-
 #endif

@@ -32,10 +32,11 @@ static char *copy(const char *text)
     return text == NULL ? NULL : strdup(text);
 }
 
-static int32_t describe(void *ctx, const char *name, struct plugin_info **out,
-                        struct orch_error *err)
+static int32_t describe(void *ctx, const struct config *config, const char *name,
+                        struct plugin_info **out, struct orch_error *err)
 {
     (void)ctx;
+    (void)config;
     if (name[0] == 'x') {
         return orch_fail(err, ORCH_E_NOT_FOUND, "no such plugin");
     }

@@ -16,10 +16,11 @@ static const char conf[] =
     "components: { a: { plugin = \"p\"; }; b: { plugin = \"p\"; depends_on = [ \"a\" ]; };\n"
     "  c: { plugin = \"p\"; depends_on = [ \"b\" ]; }; d: { plugin = \"p\"; }; };";
 
-static int32_t describe(void *ctx, const char *name, struct plugin_info **out,
-                        struct orch_error *err)
+static int32_t describe(void *ctx, const struct config *config, const char *name,
+                        struct plugin_info **out, struct orch_error *err)
 {
     (void)ctx;
+    (void)config;
     (void)err;
     struct plugin_info *info = calloc(1, sizeof(*info));
     info->name = strdup(name);

@@ -81,9 +81,10 @@ static char *copy(const char *text)
     return text == NULL ? NULL : strdup(text);
 }
 
-int32_t fixture_describe(void *ctx, const char *name, struct plugin_info **out,
-                         struct orch_error *err)
+int32_t fixture_describe(void *ctx, const struct config *config, const char *name,
+                         struct plugin_info **out, struct orch_error *err)
 {
+    (void)config;
     int *count = ctx;
     (*count)++;
     for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {

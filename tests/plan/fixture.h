@@ -40,7 +40,7 @@ const struct config_option *fixture_option(const struct config *config, const ch
                                            const char *name);
 
 /* A description by hand; unknown names fail. `ctx` is an int that counts. */
-int32_t fixture_describe(void *ctx, const char *name, struct plugin_info **out,
-                         struct orch_error *err);
+int32_t fixture_describe(void *ctx, const struct config *config, const char *name,
+                         struct plugin_info **out, struct orch_error *err);
 
 #endif

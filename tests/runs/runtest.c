@@ -12,11 +12,12 @@ static const char *plugins;
 /* ---- the configuration ---- */
 
 /* Looks itself: the search refuses folders that a lax umask made writable for a group. */
-static int32_t describe(void *ctx, const char *plugin, struct plugin_info **out,
-                        struct orch_error *err)
+static int32_t describe(void *ctx, const struct config *config, const char *plugin,
+                        struct plugin_info **out, struct orch_error *err)
 {
     char path[1024];
     (void)ctx;
+    (void)config;
     (void)snprintf(path, sizeof(path), "%s/%s.so", plugins, plugin);
     struct worker_options start = {.plugin_path = path};
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
