@@ -44,6 +44,9 @@ void index_close(struct index *index)
     if (index == NULL) {
         return;
     }
+    if (index->has_warmer) {
+        (void)pthread_join(index->warmer, NULL);
+    }
     indexhot_free(index->hot);
     indexcache_close(index->cache);
     indexfolder_close(index->folder);

@@ -53,6 +53,10 @@ void index_close(struct index *index);
 /* In step with the repository again. Numbers of packs and places stay what they were. */
 int32_t index_refresh(struct index *index, struct orch_error *err) ORCH_CHECKED;
 
+/* About so many chunks will be looked up: what makes that faster is begun now, if it pays. One
+ * thread calls this, and it or a later one index_close(). */
+void index_expect(struct index *index, uint64_t lookups);
+
 /* Thread-safe. ORCH_E_NOT_FOUND (without a message) when the chunk is not in the repository. Of
  * several places of a chunk: the first in a pack that is not shunned, else one in a shunned pack.
  */

@@ -34,8 +34,10 @@ struct index {
     struct indexoverlay *overlay;
     struct byteset *shunned; /* pack ids */
     struct indexhot *hot;    /* NULL: not yet, or too large */
-    atomic_uint cached;      /* lookups that found something in the cache */
+    atomic_uint cached;      /* lookups that found something in the cache, or were foretold */
     atomic_bool warmed;      /* `hot` is made or being made */
+    pthread_t warmer;        /* makes it ahead of the lookups */
+    bool has_warmer;         /* to be joined */
     uint64_t moves;          /* how often chunks went from memory to the cache */
 
     pthread_mutex_t writing; /* over what follows, and all that changes the cache */

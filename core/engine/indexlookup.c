@@ -101,6 +101,22 @@ static void warm(struct index *index)
     indexhot_free(hot);
 }
 
+static void *warm_main(void *arg)
+{
+    warm(arg);
+    return NULL;
+}
+
+void index_expect(struct index *index, uint64_t lookups)
+{
+    unsigned worth = lookups < HOT_AFTER ? (unsigned)lookups : HOT_AFTER;
+    (void)atomic_fetch_add_explicit(&index->cached, worth, memory_order_relaxed);
+    /* Beside what comes meanwhile. Where there is no thread, one of the lookups does it. */
+    if (worth > 0 && !index->has_warmer) {
+        index->has_warmer = pthread_create(&index->warmer, NULL, warm_main, index) == 0;
+    }
+}
+
 /* The best place; the caller holds `lock`. */
 static enum cache_verdict find(struct index *index, const uint8_t id[CHUNK_ID_BYTES],
                                struct chunk_location *out)

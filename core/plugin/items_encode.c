@@ -14,6 +14,9 @@
 #define FLUSH_AFTER_MS 500
 /* Below this a block is turned rather than giving a reader small scraps of it. */
 #define RESERVE_MIN 4096u
+/* Unchanged items go out in smaller blocks, some hundred to each: both sides go through them at the
+ * pace of their walks, and neither shall wait until the other has thousands together. */
+#define UNCHANGED_BYTES (64u * 1024u)
 
 struct items_encoder {
     struct items_blocks blocks;
@@ -160,7 +163,7 @@ int32_t items_put_unchanged(struct items_encoder *e, const struct orch_object *o
     if (rc == ORCH_OK) {
         e->totals.unchanged++;
     }
-    return rc;
+    return rc == ORCH_OK && e->pos >= UNCHANGED_BYTES ? items_flush(e, err) : rc;
 }
 
 int32_t items_put_record(struct items_encoder *e, const struct orch_record *r,

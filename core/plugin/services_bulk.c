@@ -160,6 +160,20 @@ static bool same_token(const struct orch_object *a, const struct orch_object *b)
            a->token.ctime_ns == b->token.ctime_ns && a->token.inode == b->token.inode;
 }
 
+/* Would this object be told unchanged? */
+static int32_t is_unchanged(struct server *server, const struct orch_object *object,
+                            bool *unchanged, struct orch_error *err)
+{
+    bool found = false;
+    *unchanged = false;
+    if (server->decoder == NULL || (object->flags & ORCH_OBJECT_HAS_TOKEN) == 0) {
+        return ORCH_OK;
+    }
+    int32_t rc = seek_earlier(server, object, &found, err);
+    *unchanged = rc == ORCH_OK && found && same_token(object, &server->earlier.object);
+    return rc;
+}
+
 static int32_t begin_object(struct server *server, const struct orch_object *given,
                             uint32_t *unchanged, struct orch_error *err)
 {
@@ -172,17 +186,11 @@ static int32_t begin_object(struct server *server, const struct orch_object *giv
         return rc;
     }
     if (unchanged != NULL) {
-        *unchanged = 0;
-        if (server->decoder != NULL && (object.flags & ORCH_OBJECT_HAS_TOKEN) != 0) {
-            bool found = false;
-            rc = seek_earlier(server, &object, &found, err);
-            if (rc != ORCH_OK) {
-                return rc;
-            }
-            if (found && same_token(&object, &server->earlier.object)) {
-                *unchanged = 1;
-                return items_put_unchanged(server->encoder, &object, err);
-            }
+        bool same = false;
+        rc = is_unchanged(server, &object, &same, err);
+        *unchanged = same;
+        if (rc != ORCH_OK || same) {
+            return rc == ORCH_OK ? items_put_unchanged(server->encoder, &object, err) : rc;
         }
     }
     return items_put_object(server->encoder, &object, err);
@@ -194,6 +202,32 @@ static int32_t service_object(void *ctx, const struct orch_object *object, uint3
     struct server *server = ctx;
     int32_t rc = may_send(server, "object", err);
     return rc == ORCH_OK ? sent(server, begin_object(server, object, unchanged, err), err) : rc;
+}
+
+static int32_t find_earlier(struct server *server, const struct orch_object *given,
+                            const uint8_t **meta, uint32_t *meta_len, struct orch_error *err)
+{
+    struct orch_object object;
+    bool same = false;
+    int32_t rc = services_take_struct(&object, sizeof(object), given, "struct orch_object", err);
+    if (rc == ORCH_OK && (object.name == NULL || object.name_len == 0)) {
+        rc = orch_fail(err, ORCH_E_INVALID, "an object without name");
+    }
+    if (rc == ORCH_OK) {
+        rc = is_unchanged(server, &object, &same, err);
+    }
+    *meta = same ? server->earlier.object.meta : NULL;
+    *meta_len = same ? server->earlier.object.meta_len : 0;
+    return rc;
+}
+
+static int32_t service_earlier(void *ctx, const struct orch_object *object, const uint8_t **meta,
+                               uint32_t *meta_len, struct orch_error *err)
+{
+    struct server *server = ctx;
+    int32_t rc = may_send(server, "earlier", err);
+    return rc == ORCH_OK ? sent(server, find_earlier(server, object, meta, meta_len, err), err)
+                         : rc;
 }
 
 static int32_t service_record(void *ctx, const struct orch_record *given, struct orch_error *err)
@@ -364,4 +398,5 @@ void services_bulk_init(struct server *server)
     server->host.hole = service_hole;
     server->host.end_item = service_end_item;
     server->host.next = service_next;
+    server->host.earlier = service_earlier;
 }

@@ -153,10 +153,7 @@ static int32_t feed_earlier(struct bulk *bulk, const struct orch_event *event,
     if (event->type != ORCH_EVENT_OBJECT || (event->object.flags & ORCH_OBJECT_HAS_TOKEN) == 0) {
         return ORCH_OK;
     }
-    struct orch_object object = event->object;
-    object.meta = NULL;
-    object.meta_len = 0;
-    return items_put_unchanged(bulk->encoder, &object, err);
+    return items_put_unchanged(bulk->encoder, &event->object, err);
 }
 
 static int32_t feed_event(struct bulk *bulk, const struct orch_event *event, struct orch_error *err)

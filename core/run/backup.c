@@ -113,7 +113,9 @@ static int32_t choose_earlier(struct backup *b, struct orch_error *err)
     int32_t rc = ORCH_OK;
     for (size_t i = 0; rc == ORCH_OK && i < b->job_count; i++) {
         rc = find_earlier(b, &b->jobs[i], err);
-        if (rc == ORCH_OK && b->jobs[i].earlier == NULL) {
+        if (rc == ORCH_OK && b->jobs[i].earlier != NULL) {
+            index_expect(b->index, b->jobs[i].earlier->content.objects);
+        } else if (rc == ORCH_OK) {
             report_text(b->ctx->report, REPORT_NOTE, b->jobs[i].component->name,
                         "no earlier %s holds it: everything is read",
                         is_type(b, "differential") ? "full backup" : "set");

@@ -30,6 +30,7 @@ struct item {
     size_t name_len;
     size_t xattrs_at;
     size_t xattrs_len;
+    int xattrs_missing;
 };
 
 struct batch {
@@ -73,8 +74,8 @@ static void look(const struct ahead *ahead, struct batch *batch, struct item *it
 {
     const char *base = (const char *)batch->bytes.data + item->at + item->name_len;
     item->xattrs_at = batch->xattrs.len;
-    item->error = look_at(item->dir->fd, base, ahead->options->want_xattrs ? reader : NULL,
-                          &item->st, &batch->xattrs);
+    item->error = look_at(ahead->options, item->dir->fd, base, reader, &item->st, &batch->xattrs,
+                          &item->xattrs_missing);
     item->xattrs_len = batch->xattrs.len - item->xattrs_at;
 }
 
@@ -206,6 +207,7 @@ static int32_t tell(const struct walk_visitor *visitor, const struct batch *batc
         .st = &item->st,
         .xattrs = item->xattrs_len == 0 ? NULL : batch->xattrs.data + item->xattrs_at,
         .xattrs_len = item->xattrs_len,
+        .xattrs_missing = item->xattrs_missing,
     };
     return walk_tell(visitor, &entry, item->error, err);
 }

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "content.h"
 #include "links.h"
+#include "look.h"
 #include "name.h"
 #include "notes.h"
 #include "open.h"
@@ -31,7 +32,10 @@ struct run {
     struct links links;
     struct notes notes;
     struct bytes meta;
-    int expect_unchanged; /* what the host said of the file before */
+    atomic_int expect_unchanged; /* what the host said of the file before */
+    const struct walk_visitor *visitor;
+    struct xattr_reader reader;
+    struct bytes xattrs; /* of the file at hand, when the walk left them for later */
     char target[PATH_MAX];
 };
 
@@ -104,9 +108,9 @@ static int same_state(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Begins an object with the metadata in run->meta. */
-static int32_t begin(struct run *run, const struct walk_entry *entry, const struct stat *st,
-                     uint32_t kind, uint32_t *unchanged, struct orch_error *err)
+/* The object of an entry, without metadata. */
+static struct orch_object object_of(const struct run *run, const struct walk_entry *entry,
+                                    const struct stat *st, uint32_t kind)
 {
     int is_file = kind == META_KIND_FILE;
     struct orch_object object = {
@@ -114,8 +118,6 @@ static int32_t begin(struct run *run, const struct walk_entry *entry, const stru
         .name = entry->name,
         .name_len = (uint32_t)entry->name_len,
         .kind = kind,
-        .meta = run->meta.data,
-        .meta_len = (uint32_t)run->meta.len,
         .profile = ORCH_PROFILE_CONTENT,
         .size_bytes = is_file ? (uint64_t)st->st_size : 0,
         .mtime_ns = nanoseconds(&st->st_mtim),
@@ -132,7 +134,56 @@ static int32_t begin(struct run *run, const struct walk_entry *entry, const stru
             .inode = (uint64_t)st->st_ino,
         };
     }
-    return run->host->object(run->host->ctx, &object, is_file ? unchanged : NULL, err);
+    return object;
+}
+
+/* Begins an object with the metadata in run->meta. */
+static int32_t begin(struct run *run, const struct walk_entry *entry, const struct stat *st,
+                     uint32_t kind, uint32_t *unchanged, struct orch_error *err)
+{
+    struct orch_object object = object_of(run, entry, st, kind);
+    object.meta = run->meta.data;
+    object.meta_len = (uint32_t)run->meta.len;
+    return run->host->object(run->host->ctx, &object, kind == META_KIND_FILE ? unchanged : NULL,
+                             err);
+}
+
+/* Is `old` the metadata of the same file in the same state? */
+static int same_meta(const struct meta *old, const struct meta *now)
+{
+    return old->mode == now->mode && old->uid == now->uid && old->gid == now->gid &&
+           old->mtime_s == now->mtime_s && old->mtime_ns == now->mtime_ns;
+}
+
+/*
+ * The attributes of a file that the walk left for later: those in the earlier set when the file is
+ * unchanged, which its change time covers, else read now. *error: the errno of that.
+ */
+static int32_t late_xattrs(struct run *run, const struct walk_entry *entry, const struct stat *st,
+                           struct meta *meta, int *error, struct orch_error *err)
+{
+    const struct orch_object object = object_of(run, entry, st, META_KIND_FILE);
+    struct orch_error ignored = ORCH_ERROR_INIT;
+    const uint8_t *bytes = NULL;
+    uint32_t len = 0;
+    struct meta old;
+    *error = 0;
+    run->xattrs.len = 0;
+    int32_t rc = run->host->earlier(run->host->ctx, &object, &bytes, &len, err);
+    if (rc != ORCH_OK) {
+        return rc;
+    }
+    if (bytes != NULL && meta_decode(bytes, len, META_KIND_FILE, &old, &ignored) == ORCH_OK &&
+        same_meta(&old, meta)) {
+        if (bytes_add(&run->xattrs, old.xattrs, old.xattrs_len) != 0) {
+            return out_of_memory(err);
+        }
+    } else {
+        *error = look_at_xattrs(entry->dir_fd, entry->base, &run->reader, &run->xattrs);
+    }
+    meta->xattrs = run->xattrs.len == 0 ? NULL : run->xattrs.data;
+    meta->xattrs_len = run->xattrs.len;
+    return ORCH_OK;
 }
 
 static int32_t count_entry(struct run *run, const struct walk_entry *entry, uint32_t kind,
@@ -318,8 +369,16 @@ static int32_t send_regular(struct run *run, const struct walk_entry *entry, str
         again.xattrs_len = meta->xattrs_len;
         *meta = again;
     }
+    int32_t rc = ORCH_OK;
+    if (entry->xattrs_missing) {
+        int error = 0;
+        rc = late_xattrs(run, entry, &st, meta, &error, err);
+        if (rc != ORCH_OK || error != 0) {
+            return rc != ORCH_OK ? rc : walk_tell(run->visitor, entry, error, err);
+        }
+    }
     int too_large = 0;
-    int32_t rc = encode(run, meta, &too_large, err);
+    rc = encode(run, meta, &too_large, err);
     if (rc == ORCH_OK && too_large) {
         return unreadable(run, entry->name, entry->name_len, E2BIG, err);
     }
@@ -443,7 +502,9 @@ int32_t source_backup(const struct source *source, struct orch_error *err)
     struct walk_options options;
     walk_setup(source, &options);
     options.want_xattrs = 1;
+    options.files_later = ORCH_HOST_HAS(source->host, earlier) ? &run.expect_unchanged : NULL;
     struct walk_visitor visitor = {.ctx = &run, .entry = on_entry, .note = on_note};
+    run.visitor = &visitor;
     rc = walk_roots_ahead(&options, &visitor, err);
     struct tally_sums sums;
     if (rc == ORCH_OK) {
@@ -461,6 +522,8 @@ int32_t source_backup(const struct source *source, struct orch_error *err)
     tally_free(run.tally);
     links_free(&run.links);
     notes_free(&run.notes);
+    xattr_reader_free(&run.reader);
+    bytes_free(&run.xattrs);
     bytes_free(&run.meta);
     return rc;
 }

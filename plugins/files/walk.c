@@ -18,7 +18,7 @@
 #define OPEN_FRAMES 48u
 
 struct frame {
-    struct dir_ref *dir; /* NULL: closed for now */
+    struct dir_ref *dir; /* NULL: closed for now, and then it is to be that of dev and ino */
     dev_t dev;
     ino_t ino;
     size_t name_len; /* of the folder's own name */
@@ -119,8 +119,20 @@ static void frame_free(struct frame *frame)
     listing_free(&frame->listing);
 }
 
+/* Closes a folder until the walk comes back to it. One that cannot be looked at stays open. */
+static void frame_close(struct frame *frame)
+{
+    struct stat st;
+    if (frame->dir != NULL && fstat(frame->dir->fd, &st) == 0) {
+        frame->dev = st.st_dev;
+        frame->ino = st.st_ino;
+        dir_ref_drop(frame->dir);
+        frame->dir = NULL;
+    }
+}
+
 /* Puts the open folder `*fd` (taken over), named walk->name, on the stack and lists it. */
-static int32_t push(struct walk *walk, int *fd, const struct stat *st, struct orch_error *err)
+static int32_t push(struct walk *walk, int *fd, struct orch_error *err)
 {
     if (walk->depth == walk->capacity) {
         size_t capacity = walk->capacity == 0 ? 32 : walk->capacity * 2;
@@ -132,9 +144,7 @@ static int32_t push(struct walk *walk, int *fd, const struct stat *st, struct or
         walk->capacity = capacity;
     }
     if (walk->depth >= OPEN_FRAMES) {
-        struct frame *old = &walk->frames[walk->depth - OPEN_FRAMES];
-        dir_ref_drop(old->dir);
-        old->dir = NULL;
+        frame_close(&walk->frames[walk->depth - OPEN_FRAMES]);
     }
     struct dir_ref *dir = dir_ref_new(fd);
     if (dir == NULL) {
@@ -142,7 +152,7 @@ static int32_t push(struct walk *walk, int *fd, const struct stat *st, struct or
     }
     size_t name_len = walk->name.len;
     struct frame *frame = &walk->frames[walk->depth++];
-    *frame = (struct frame){.dir = dir, .dev = st->st_dev, .ino = st->st_ino, .name_len = name_len};
+    *frame = (struct frame){.dir = dir, .name_len = name_len};
     walk->note_rc = ORCH_OK;
     walk->err = err;
     int error = listing_read(&frame->listing, dir->fd, wanted, walk);
@@ -184,17 +194,18 @@ static int32_t descend(struct walk *walk, int dir_fd, const char *base, struct o
 {
     CLEANUP_FD int fd = open_folder_at(dir_fd, base);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    if (fd < 0 || (walk->options->one_file_system && fstat(fd, &st) != 0)) {
         int error = errno;
         int gone = error == ENOENT || error == ENOTDIR || error == ELOOP;
         return note(walk, gone ? WALK_VANISHED : WALK_UNREADABLE, error, err);
     }
-    if (walk->depth == 0) {
-        walk->root_dev = st.st_dev;
-    } else if (walk->options->one_file_system && st.st_dev != walk->root_dev) {
-        return note(walk, WALK_OTHER_SYSTEM, 0, err);
+    if (walk->options->one_file_system) {
+        walk->root_dev = walk->depth == 0 ? st.st_dev : walk->root_dev;
+        if (st.st_dev != walk->root_dev) {
+            return note(walk, WALK_OTHER_SYSTEM, 0, err);
+        }
     }
-    return push(walk, &fd, &st, err);
+    return push(walk, &fd, err);
 }
 
 /* Visits `base` in `dir`, named walk->name. */
@@ -217,8 +228,8 @@ static int32_t visit(struct walk *walk, struct dir_ref *dir, const char *base,
     }
     struct stat st;
     walk->xattrs.len = 0;
-    int error = look_at(dir->fd, base, walk->options->want_xattrs ? &walk->reader : NULL, &st,
-                        &walk->xattrs);
+    int error = look_at(walk->options, dir->fd, base, &walk->reader, &st, &walk->xattrs,
+                        &entry.xattrs_missing);
     entry.st = &st;
     entry.xattrs = walk->xattrs.len == 0 ? NULL : walk->xattrs.data;
     entry.xattrs_len = walk->xattrs.len;

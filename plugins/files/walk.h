@@ -10,6 +10,7 @@
 #ifndef PLUGINS_FILES_WALK_H
 #define PLUGINS_FILES_WALK_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -30,6 +31,7 @@ struct walk_entry {
     const struct stat *st;
     const uint8_t *xattrs; /* in the form of meta.h, when asked for */
     size_t xattrs_len;
+    int xattrs_missing; /* they were left for later: the visitor reads them (look.h) or has them */
 };
 
 #define WALK_EXCLUDED 1u     /* by a pattern */
@@ -54,9 +56,11 @@ struct walk_options {
     const struct patterns *exclude; /* NULL for none; never applied to a root itself */
     int one_file_system;
     int want_xattrs;
-    int missing_root_ok; /* a root that does not exist is no entry; else a failure */
-    int skip_temporary;  /* leave out names of name_temporary() in any folder, not only the bare
-                            ones right in a root */
+    const atomic_int *files_later; /* while not 0, those of regular files are left for later; the
+                                      visitor sets it. NULL: never */
+    int missing_root_ok;           /* a root that does not exist is no entry; else a failure */
+    int skip_temporary; /* leave out names of name_temporary() in any folder, not only the bare
+                           ones right in a root */
 };
 
 /* Walks all roots. */

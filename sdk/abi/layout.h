@@ -1,5 +1,5 @@
 /*
- * layout.h: the layout of ABI 1.0, written down. A change that moves or removes a field does not
+ * layout.h: the layout of ABI 1.1, written down. A change that moves or removes a field does not
  * compile; one that adds a field at an end changes a size, which is allowed in a minor version:
  * then ABI_SIZE says so with the new number, and ORCH_ABI_MINOR is raised.
  *
@@ -101,7 +101,7 @@ ABI_FIELD(orch_verdict, code, 16);
 ABI_FIELD(orch_verdict, subject, 24);
 ABI_FIELD(orch_verdict, message, 32);
 
-ABI_SIZE(orch_host, 136);
+ABI_SIZE(orch_host, 144);
 ABI_FIELD(orch_host, struct_size, 0);
 ABI_FIELD(orch_host, abi_minor, 4);
 ABI_FIELD(orch_host, ctx, 8);
@@ -120,6 +120,7 @@ ABI_FIELD(orch_host, next, 104);
 ABI_FIELD(orch_host, intent, 112);
 ABI_FIELD(orch_host, done, 120);
 ABI_FIELD(orch_host, future_file, 128);
+ABI_FIELD(orch_host, earlier, 136);
 
 ABI_SIZE(orch_probe, 344);
 ABI_FIELD(orch_probe, struct_size, 0);

@@ -209,6 +209,21 @@ static int32_t host_object(void *ctx, const struct orch_object *object, uint32_t
     return ORCH_OK;
 }
 
+static int32_t host_earlier(void *ctx, const struct orch_object *object, const uint8_t **meta,
+                            uint32_t *meta_len, struct orch_error *err)
+{
+    struct harness *h = ctx;
+    *meta = NULL;
+    *meta_len = 0;
+    int32_t rc = begin(h, err);
+    const struct harness_item *match = rc == ORCH_OK ? earlier_match(h, object) : NULL;
+    if (match != NULL) {
+        *meta = match->object.meta;
+        *meta_len = match->object.meta_len;
+    }
+    return rc;
+}
+
 static int32_t host_record(void *ctx, const struct orch_record *record, struct orch_error *err)
 {
     struct harness *h = ctx;
@@ -453,6 +468,7 @@ void harness_host_init(struct harness *h)
         .intent = host_intent,
         .done = host_done,
         .future_file = host_future_file,
+        .earlier = host_earlier,
     };
 }
 

@@ -60,6 +60,11 @@ static int32_t backup(void *instance, struct orch_error *err)
     } else if (strcmp(bad->how, "next") == 0) {
         struct orch_event event = {.struct_size = sizeof(event)};
         return host->next(host->ctx, &event, err);
+    } else if (strcmp(bad->how, "earlier") == 0) {
+        struct orch_object object = {.struct_size = sizeof(object)};
+        const uint8_t *meta = NULL;
+        uint32_t meta_len = 0;
+        (void)host->earlier(host->ctx, &object, &meta, &meta_len, &told);
     } else if (strcmp(bad->how, "fact") == 0) {
         return host->fact(host->ctx, "broken", "{", err);
     } else if (strcmp(bad->how, "positive") == 0) {

@@ -175,8 +175,19 @@ static int32_t send_object(const struct mixed *mixed, uint64_t i, struct orch_er
         .size_bytes = content.len + hole_of(i),
         .token = {content.len, (int64_t)i + (i % 3 == 0 ? mixed->epoch : 0), -5, i + 1},
     };
+    const uint8_t *meta = NULL;
+    uint32_t meta_len = 0;
+    uint64_t number = 0;
+    int32_t rc = host->earlier(host->ctx, &object, &meta, &meta_len, err);
+    if (rc == ORCH_OK && meta != NULL) {
+        memcpy(&number, meta, meta_len == sizeof(number) ? sizeof(number) : 0);
+    }
     uint32_t unchanged = 0;
-    int32_t rc = host->object(host->ctx, &object, &unchanged, err);
+    rc = rc == ORCH_OK ? host->object(host->ctx, &object, &unchanged, err) : rc;
+    int had = unchanged != 0 && object.meta_len > 0;
+    if (rc == ORCH_OK && (had != (meta != NULL) || number != (had ? i : 0))) {
+        rc = orch_fail(err, ORCH_E_FAILED, "earlier() said another thing than object()");
+    }
     uint64_t pos = 0;
     while (rc == ORCH_OK && unchanged == 0 && pos < content.len) {
         void *space = NULL;

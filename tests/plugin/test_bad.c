@@ -147,6 +147,7 @@ static const struct {
     {"rules", "commit", ORCH_E_INVALID, "11 bytes, but 10 are reserved", false},
     {"rules", "next", ORCH_E_INVALID, "next() was called in backup: it belongs into restore",
      false},
+    {"rules", "earlier", ORCH_E_INVALID, "without name", false},
     {"rules", "fact", ORCH_E_INVALID, "the fact broken is no JSON value", false},
     {"rules", "positive", ORCH_E_FAILED, "no reason was given", false},
     {"rules", "silent", ORCH_E_IO, "no reason was given (io)", false},

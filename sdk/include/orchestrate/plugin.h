@@ -30,6 +30,7 @@
 #ifndef ORCHESTRATE_PLUGIN_H
 #define ORCHESTRATE_PLUGIN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <orchestrate/error.h>
@@ -40,7 +41,7 @@ extern "C" {
 
 #define ORCH_PLUGIN_MAGIC UINT64_C(0x314e474c50484352) /* "RCHPLGN1", little-endian */
 #define ORCH_ABI_MAJOR 1u
-#define ORCH_ABI_MINOR 0u
+#define ORCH_ABI_MINOR 1u
 #define ORCH_PLUGIN_SYMBOL "orch_plugin"
 
 /* ---- options ---------------------------------------------------------------------------- */
@@ -248,7 +249,22 @@ struct orch_host {
      * ORCH_E_NOT_FOUND: this run does not touch it, read the live file. */
     int32_t (*future_file)(void *ctx, const char *path, void *buffer, uint64_t capacity,
                            uint64_t *len, struct orch_error *err);
+
+    /* -- in `backup`; since ABI 1.1 -- */
+
+    /* Asks what object() would say of this name and token, for metadata that is dear to gather: when
+     * it would be told unchanged, *meta is the metadata that it had in the earlier set, valid until
+     * the next call of this or of object(); else, and when it had none, NULL. Ask in the order of names, and of one name
+     * before object() is called for it. The rest of `object` is not looked at. */
+    int32_t (*earlier)(void *ctx, const struct orch_object *object, const uint8_t **meta,
+                       uint32_t *meta_len, struct orch_error *err);
 };
+
+/* Whether the host has this service, which came with a later minor version: a host may be older than
+ * the plugin. */
+#define ORCH_HOST_HAS(host, service)                                                               \
+    ((host)->struct_size >= offsetof(struct orch_host, service) + sizeof((host)->service) &&       \
+     (host)->service != NULL)
 
 /* ---- callback arguments ----------------------------------------------------------------- */
 
