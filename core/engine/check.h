@@ -29,7 +29,7 @@ struct check_options {
     const char *const *set_ids; /* zero-terminated; NULL: the whole repository, so that also
                                    packs and segments no set needs are read */
     const char *const *packs;   /* zero-terminated; CHECK_DATA reads these packs alone; NULL: all */
-    uint32_t jobs;              /* 0: one per core */
+    uint32_t jobs;              /* 0: one per core, and one more for packs */
     const char *cache_dir;      /* as in index_options */
     bool trust_cache; /* segments that the cache has are not read again: for a restore or a backup,
                          which see through the same cache. A damaged one is not told of then. */

@@ -228,10 +228,14 @@ static void *worker_main(void *arg)
     }
 }
 
+/* One more than there are cores: reads go past the page cache, and while some thread waits for the
+ * disk, as many as there are cores shall have work. */
 static size_t job_count(const struct check *check)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t jobs = check->options->jobs != 0 ? check->options->jobs : cores < 1 ? 1 : (size_t)cores;
+    size_t jobs = check->options->jobs != 0 ? check->options->jobs
+                  : cores < 1               ? 1
+                                            : (size_t)cores + 1;
     return jobs > JOBS_MAX ? JOBS_MAX : jobs;
 }
 

@@ -9,9 +9,16 @@
 /* Findings about single objects of one part, before they are only counted. */
 #define OBJECTS_TOLD 1000u
 
+/* Of what is clean: the chunk's id, what it holds in the end, node or block. */
+#define CLEAN_BYTES (CHUNK_ID_BYTES + 2u)
+
 struct walk {
     struct check *check;
-    struct fetch *fetch; /* over the rescue index */
+    struct fetch *fetch;   /* over the rescue index */
+    struct byteset *clean; /* nodes and blocks of trees below which nothing is hurt: sets share most
+                              of theirs, and each is walked once */
+    uint64_t hurt;         /* findings so far, told or only counted */
+    uint64_t items;        /* objects and records walked so far */
     bool collect;
     const struct set *set;
     const struct part *part;
@@ -22,6 +29,7 @@ struct walk {
 static void tell(struct walk *walk, const void *name, size_t name_len, const char *problem)
 {
     char text[ESCAPE_TEXT];
+    walk->hurt++;
     if (walk->collect) {
         return;
     }
@@ -99,6 +107,40 @@ static int32_t fetch_child(struct walk *walk, const struct tree_child *child, co
 
 static int32_t walk_node(struct walk *walk, const struct tree_child *from, const char *what,
                          const char *problem, uint32_t level_above, block_visit visit,
+                         struct orch_error *err);
+
+static int32_t walk_block(struct walk *walk, const struct tree_child *from, const char *what,
+                          const char *problem, block_visit visit, struct orch_error *err)
+{
+    bool lost = false;
+    int32_t rc = fetch_child(walk, from, what, &walk->block, &problem, &lost, err);
+    return rc == ORCH_OK && !lost ? visit(walk, problem, err) : rc;
+}
+
+/* A node (`level` is that above it), or a block (`level` 1) and what it holds, unless that was
+ * found whole before: sets share most of their trees. */
+static int32_t walk_below(struct walk *walk, const struct tree_child *child, const char *what,
+                          const char *problem, uint32_t level, block_visit visit,
+                          struct orch_error *err)
+{
+    uint8_t key[CLEAN_BYTES];
+    memcpy(key, child->id, CHUNK_ID_BYTES);
+    key[CHUNK_ID_BYTES] = (uint8_t)what[0];
+    key[CHUNK_ID_BYTES + 1] = level > 1;
+    if (problem == NULL && byteset_has(walk->clean, key)) {
+        walk->items += child->items;
+        return ORCH_OK;
+    }
+    uint64_t hurt = walk->hurt;
+    uint64_t items = walk->items;
+    int32_t rc = level > 1 ? walk_node(walk, child, what, problem, level, visit, err)
+                           : walk_block(walk, child, what, problem, visit, err);
+    bool clean = problem == NULL && walk->hurt == hurt && walk->items - items == child->items;
+    return rc == ORCH_OK && clean ? byteset_add(walk->clean, key, err) : rc;
+}
+
+static int32_t walk_node(struct walk *walk, const struct tree_child *from, const char *what,
+                         const char *problem, uint32_t level_above, block_visit visit,
                          struct orch_error *err)
 {
     CLEANUP_BUFFER struct buffer bytes = BUFFER_INIT;
@@ -129,25 +171,22 @@ static int32_t walk_node(struct walk *walk, const struct tree_child *from, const
         if (!more) {
             break;
         }
-        if (node->level > 1) {
-            rc = walk_node(walk, &child, what, problem, node->level, visit, err);
-            continue;
-        }
-        const char *of_block = problem;
-        rc = fetch_child(walk, &child, what, &walk->block, &of_block, &lost, err);
-        if (rc == ORCH_OK && !lost) {
-            rc = visit(walk, of_block, err);
-        }
+        rc = walk_below(walk, &child, what, problem, node->level, visit, err);
     }
     return rc;
 }
 
+/* `found` grows by the items in it. */
 static int32_t walk_tree(struct walk *walk, const uint8_t root[CHUNK_ID_BYTES], uint64_t items,
-                         const char *what, block_visit visit, struct orch_error *err)
+                         const char *what, block_visit visit, uint64_t *found,
+                         struct orch_error *err)
 {
     struct tree_child child = {.items = items};
     memcpy(child.id, root, CHUNK_ID_BYTES);
-    return walk_node(walk, &child, what, NULL, TREE_LEVELS_MAX + 1, visit, err);
+    uint64_t before = walk->items;
+    int32_t rc = walk_below(walk, &child, what, NULL, TREE_LEVELS_MAX + 1, visit, err);
+    *found += walk->collect ? 0 : walk->items - before;
+    return rc;
 }
 
 /* ---- objects and records ------------------------------------------------------------------- */
@@ -207,7 +246,7 @@ static int32_t visit_objects(struct walk *walk, const char *block_problem, struc
         if (problem != NULL) {
             tell(walk, entry.object.name, entry.object.name_len, problem);
         }
-        walk->check->result->objects += !walk->collect;
+        walk->items++;
     }
     if (rc != ORCH_OK) {
         tell(walk, block->name_len == 0 ? NULL : block->name, block->name_len, why.message);
@@ -243,7 +282,7 @@ static int32_t visit_records(struct walk *walk, const char *block_problem, struc
             tell(walk, entry.record.key, entry.record.key == NULL ? 0 : entry.record.key_len,
                  problem);
         }
-        walk->check->result->records += !walk->collect;
+        walk->items++;
     }
     if (rc != ORCH_OK) {
         tell(walk, NULL, 0, why.message);
@@ -256,11 +295,12 @@ static int32_t walk_part(struct walk *walk, struct orch_error *err)
     const struct part_content *content = &walk->part->content;
     walk->told = 0;
     walk->untold = 0;
-    int32_t rc =
-        walk_tree(walk, content->catalogue_root, content->objects, "objects", visit_objects, err);
+    struct check_result *result = walk->check->result;
+    int32_t rc = walk_tree(walk, content->catalogue_root, content->objects, "objects",
+                           visit_objects, &result->objects, err);
     for (size_t i = 0; rc == ORCH_OK && i < content->layer_count; i++) {
         rc = walk_tree(walk, content->layers[i].root, content->layers[i].records, "records",
-                       visit_records, err);
+                       visit_records, &result->records, err);
     }
     if (walk->untold > 0) {
         check_report(walk->check, NULL, walk->set->name, walk->part->component, NULL,
@@ -303,6 +343,9 @@ int32_t checkparts_run(struct check *check, bool deep, bool collect, struct orch
 {
     struct walk walk = {.check = check, .collect = collect, .block = BUFFER_INIT};
     int32_t rc = deep ? fetch_new(check->repo, check->rescue, &walk.fetch, err) : ORCH_OK;
+    if (rc == ORCH_OK) {
+        rc = byteset_new(CLEAN_BYTES, &walk.clean, err);
+    }
     for (size_t i = 0; rc == ORCH_OK && i < check->sets.count; i++) {
         walk.set = check->sets.sets[i];
         if (!check_wants_set(check, walk.set)) {
@@ -316,6 +359,7 @@ int32_t checkparts_run(struct check *check, bool deep, bool collect, struct orch
         }
     }
     fetch_free(walk.fetch);
+    byteset_free(walk.clean);
     buffer_free(&walk.block);
     return rc;
 }

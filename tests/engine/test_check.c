@@ -287,7 +287,17 @@ START_TEST(any_changed_byte_is_found)
 }
 END_TEST
 
-/* Damage in a frame names the sets, the components and the objects that need it. */
+static size_t occurrences(const char *text, const char *word)
+{
+    size_t n = 0;
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
+        n++;
+    }
+    return n;
+}
+
+/* Damage in a frame names the sets, the components and the objects that need it; of two sets that
+ * hold the same, each. */
 START_TEST(the_hurt_are_named)
 {
     struct world *w = malloc(sizeof(*w));
@@ -298,8 +308,14 @@ START_TEST(the_hurt_are_named)
     struct index_pack pack;
     char name[64];
     char hex[33];
+    char same[ID_TEXT];
     size_t shared = 0, hurt = 0;
     world_make(w, true);
+    et_store_set(w->r.repo, &w->parts[0], "third", same);
+    struct check_result whole = run(w, CHECK_DATA, NULL, NULL, found);
+    ck_assert_uint_eq(found->count, 0);
+    ck_assert_uint_eq(whole.objects, 120);
+    ck_assert_uint_eq(whole.records, 6000);
     et_ok(index_open(w->r.repo, NULL, &index, &err), err);
     for (size_t p = 0; index_pack_at(index, p, &pack); p++) {
         for (uint64_t f = 0; index_frame_at(index, &pack, f, &place); f++) {
@@ -316,6 +332,8 @@ START_TEST(the_hurt_are_named)
                           first, found->text);
             ck_assert_msg((second != ORCH_OK) == (strstr(found->text, "|second|") != NULL), "%d %s",
                           second, found->text);
+            ck_assert_uint_eq(occurrences(found->text, "|first|"),
+                              occurrences(found->text, "|third|"));
             shared += first != ORCH_OK && second != ORCH_OK;
             hurt += found->with_object;
             et_flip(&w->r, name, place.frame_offset + place.frame_len / 2, 3);
