@@ -18,32 +18,37 @@
 
 static const char *plugins; /* folder of the scripted plugin */
 static char dir[FOLDER_TEXT];
+static char shared[FOLDER_TEXT]; /* of all tests: the plugin, and the cache with its description */
 
 /* ---- the system ---- */
 
-/* A copy in a folder that nobody else may write, whatever the umask of the build was. */
-static void copy_plugin(void)
+/* A copy in a folder that nobody else may write, whatever the umask of the build was; old enough
+ * for what it says of itself to be kept. */
+static int copy_plugin(void)
 {
     char command[1200];
+    (void)snprintf(shared, sizeof(shared), "/tmp/orch-cli-XXXXXX"); /* outside of any test */
+    if (mkdtemp(shared) == NULL) {
+        return -1;
+    }
     (void)snprintf(command, sizeof(command),
                    "mkdir -m 700 '%s/plugins' && cp '%s/scripted.so' '%s/plugins/' && chmod 600 "
-                   "'%s/plugins/scripted.so'",
-                   dir, plugins, dir, dir);
-    ck_assert_int_eq(system(command), 0);
+                   "'%s/plugins/scripted.so' && sleep 2.1",
+                   shared, plugins, shared, shared);
+    return system(command);
 }
 
 static void setup(void)
 {
     CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
     folder_make(dir);
-    copy_plugin();
     buffer_printf(
         &text,
         "state_dir = \"%s/state\"; cache_dir = \"%s/cache\";\nrepositories: { main: { url = "
         "\"%s/repo\"; encryption = \"none\"; jobs = 1; }; };\ncomponents: {\n  base: { "
         "plugin = \"scripted\"; path = \"%s/base\"; };\n  top: { plugin = \"scripted\"; "
         "path = \"%s/top\"; depends_on = [ \"base\" ]; };\n};\n",
-        dir, dir, dir, dir, dir);
+        dir, shared, dir, dir, dir);
     folder_write(dir, "conf.d/main.conf", buffer_string(&text));
     folder_write(dir, "base/data", "one=1\n");
     folder_write(dir, "top/data", "two=22\n");
@@ -59,7 +64,7 @@ static void teardown(void)
 static int invoke_into(const char *out, const char *const *words)
 {
     char *argv[WORDS + 6] = {(char *)(uintptr_t) "orchestrate"};
-    CLEANUP_FREE char *conf = folder_path(dir, "conf.d"), *folder = folder_path(dir, "plugins");
+    CLEANUP_FREE char *conf = folder_path(dir, "conf.d"), *folder = folder_path(shared, "plugins");
     int argc = 1;
     struct capture capture;
     (void)setenv("ORCHESTRATE_CONFIG", conf, 1);
@@ -382,6 +387,9 @@ int main(int argc, char **argv)
         return worker_main((int)strtol(argv[2], NULL, 10));
     }
     plugins = argc > 1 ? argv[1] : ".";
+    if (copy_plugin() != 0) {
+        return EXIT_FAILURE;
+    }
     Suite *suite = suite_create("cli");
     TCase *tests = tcase_create("cli");
     tcase_set_timeout(tests, 120);
@@ -397,5 +405,8 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, test_cancelled, 0, 3);
     tcase_add_test(tests, test_verify);
     suite_add_tcase(suite, tests);
-    return testing_run(suite);
+    char remove[FOLDER_TEXT + 16];
+    int failed = testing_run(suite);
+    (void)snprintf(remove, sizeof(remove), "rm -r '%s'", shared);
+    return system(remove) == 0 ? failed : EXIT_FAILURE;
 }

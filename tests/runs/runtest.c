@@ -11,24 +11,31 @@ static const char *plugins;
 
 /* ---- the configuration ---- */
 
+/* What the plugins said of themselves; by name, for as long as the process lives. */
+static json_t *described;
+
 /* Looks itself: the search refuses folders that a lax umask made writable for a group. */
-static int32_t describe(void *ctx, const struct config *config, const char *plugin,
-                        struct plugin_info **out, struct orch_error *err)
+static int32_t ask(const char *plugin, struct orch_error *err)
 {
     char path[1024];
-    (void)ctx;
-    (void)config;
     (void)snprintf(path, sizeof(path), "%s/%s.so", plugins, plugin);
     struct worker_options start = {.plugin_path = path};
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
     int32_t rc = worker_start(&start, &worker, err);
-    if (rc != ORCH_OK) {
-        return rc;
+    if (rc == ORCH_OK) {
+        described = described == NULL ? json_object() : described;
+        (void)json_object_set_new(described, plugin, plugin_info_to_json(worker_info(worker)));
     }
-    json_t *json = plugin_info_to_json(worker_info(worker));
-    rc = plugin_info_from_json(json, out, err);
-    json_decref(json);
     return rc;
+}
+
+static int32_t describe(void *ctx, const struct config *config, const char *plugin,
+                        struct plugin_info **out, struct orch_error *err)
+{
+    (void)ctx;
+    (void)config;
+    int32_t rc = json_object_get(described, plugin) == NULL ? ask(plugin, err) : ORCH_OK;
+    return rc == ORCH_OK ? plugin_info_from_json(json_object_get(described, plugin), out, err) : rc;
 }
 
 void runtest_load(struct runtest *t)
