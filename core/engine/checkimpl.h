@@ -7,7 +7,7 @@
  *
  * Damage is found in packs first and kept as places (pack, frame); then one walk over the parts
  * tells what lies there. Memory is bounded by the number of packs, of damaged frames, and of blocks
- * of catalogues (34 bytes each).
+ * of catalogues and their trees (some 80 bytes each).
  */
 #ifndef CORE_ENGINE_CHECKIMPL_H
 #define CORE_ENGINE_CHECKIMPL_H

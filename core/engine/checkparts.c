@@ -9,7 +9,7 @@
 /* Findings about single objects of one part, before they are only counted. */
 #define OBJECTS_TOLD 1000u
 
-/* Of what is clean: the chunk's id, what it holds in the end, node or block. */
+/* Of what is clean: the chunk's id, what it holds in the end, the level that it was found at. */
 #define CLEAN_BYTES (CHUNK_ID_BYTES + 2u)
 
 struct walk {
@@ -126,7 +126,7 @@ static int32_t walk_below(struct walk *walk, const struct tree_child *child, con
     uint8_t key[CLEAN_BYTES];
     memcpy(key, child->id, CHUNK_ID_BYTES);
     key[CHUNK_ID_BYTES] = (uint8_t)what[0];
-    key[CHUNK_ID_BYTES + 1] = level > 1;
+    key[CHUNK_ID_BYTES + 1] = (uint8_t)level;
     if (problem == NULL && byteset_has(walk->clean, key)) {
         walk->items += child->items;
         return ORCH_OK;

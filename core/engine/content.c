@@ -135,6 +135,7 @@ static int32_t is_whole(struct content_reader *reader, bool *whole, struct orch_
     return rc;
 }
 
+/* The margin guards what a plugin reads beside the token too, before or after it (attributes). */
 static void void_token(const struct part *part, struct orch_object *object)
 {
     const struct orch_token *token = &object->token;

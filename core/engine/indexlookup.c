@@ -86,7 +86,7 @@ static void warm(struct index *index)
     }
     (void)pthread_rwlock_rdlock(&index->lock);
     uint64_t moves = index->moves;
-    bool possible = index->view.chunks <= INDEXHOT_CHUNKS_MAX;
+    bool possible = index->cache != NULL && index->view.chunks <= INDEXHOT_CHUNKS_MAX;
     int32_t rc = possible ? indexhot_new(index->cache, &index->view, &hot, &why) : ORCH_OK;
     (void)pthread_rwlock_unlock(&index->lock);
     if (rc != ORCH_OK || hot == NULL) {
@@ -110,9 +110,9 @@ static void *warm_main(void *arg)
 void index_expect(struct index *index, uint64_t lookups)
 {
     unsigned worth = lookups < HOT_AFTER ? (unsigned)lookups : HOT_AFTER;
-    (void)atomic_fetch_add_explicit(&index->cached, worth, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&index->cached, worth, memory_order_relaxed);
     /* Beside what comes meanwhile. Where there is no thread, one of the lookups does it. */
-    if (worth > 0 && !index->has_warmer) {
+    if (before + worth >= HOT_AFTER && !index->has_warmer) {
         index->has_warmer = pthread_create(&index->warmer, NULL, warm_main, index) == 0;
     }
 }

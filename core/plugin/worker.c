@@ -189,10 +189,15 @@ static int32_t load_plugin(struct worker *worker, struct orch_error *err)
                : rc;
 }
 
-static int32_t start(struct worker *worker, struct orch_error *err)
+const char *worker_program(void)
 {
     const char *exe = getenv("ORCHESTRATE_WORKER_EXE");
-    int32_t rc = connect_worker(worker, exe == NULL || exe[0] == 0 ? "/proc/self/exe" : exe, err);
+    return exe == NULL || exe[0] == 0 ? "/proc/self/exe" : exe;
+}
+
+static int32_t start(struct worker *worker, struct orch_error *err)
+{
+    int32_t rc = connect_worker(worker, worker_program(), err);
     if (rc != ORCH_OK) {
         return rc;
     }

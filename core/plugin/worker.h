@@ -76,6 +76,9 @@ struct worker_done {
     uint64_t bytes;
 };
 
+/* The program that workers are. */
+const char *worker_program(void);
+
 /* Starts the process, negotiates, loads the plugin, and takes its descriptor. */
 int32_t worker_start(const struct worker_options *options, struct worker **out,
                      struct orch_error *err) ORCH_CHECKED;

@@ -46,6 +46,7 @@ static int32_t choose_components(struct backup *b, struct orch_error *err)
         }
         names[i] = component->name;
         b->jobs[i].ctx = b->ctx;
+        b->jobs[i].given_up = &b->given_up;
         b->jobs[i].component = component;
         b->jobs[i].type = o->type;
         b->jobs[i].rate.bytes_per_second = rate_lower(o->rate_limit, component->rate_limit);
@@ -337,6 +338,9 @@ static void half_work(void *item)
 {
     struct half *half = item;
     half->rc = half->work(half->b, &half->error);
+    if (half->rc != ORCH_OK) {
+        atomic_store(&half->b->given_up, true);
+    }
 }
 
 /* To probe a source takes its time, and so does it to read the index of a repository. */

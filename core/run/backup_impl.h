@@ -22,6 +22,7 @@ struct backup {
     struct graph *graph;    /* of the components taken */
     struct backup_job *jobs;
     size_t job_count;
+    atomic_bool given_up;      /* there will be no writer: what is probed meanwhile need not be */
     struct target_locks locks; /* shared: no restore of these meanwhile */
     struct set *set;
 };

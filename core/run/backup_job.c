@@ -25,11 +25,17 @@ void backup_job_prepare(void *item)
 {
     struct backup_job *job = item;
     struct orch_error err = ORCH_ERROR_INIT;
+    if (atomic_load(job->given_up)) {
+        return;
+    }
     report_text(job->ctx->report, REPORT_COMPONENT, job->component->name, "probing");
     job->part.started_ns = clock_wall_ns();
     if (context_open_worker(job->ctx, job->component, job->rate.bytes_per_second, &job->worker,
                             &err) != ORCH_OK) {
         job_failed(job, &err);
+        return;
+    }
+    if (atomic_load(job->given_up)) {
         return;
     }
     job->probe = (struct orch_probe){.struct_size = (uint32_t)sizeof(job->probe),

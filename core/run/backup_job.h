@@ -2,6 +2,8 @@
 #ifndef CORE_RUN_BACKUP_JOB_H
 #define CORE_RUN_BACKUP_JOB_H
 
+#include <stdatomic.h>
+
 #include "engine/set.h"
 #include "engine/writer.h"
 #include "run/context.h"
@@ -14,7 +16,8 @@ struct backup_job {
     struct writer *writer;
     const char *type;
     struct rate rate;
-    struct part *earlier; /* owned; NULL: everything is read */
+    const atomic_bool *given_up; /* the run has failed elsewhere: no source is asked any more */
+    struct part *earlier;        /* owned; NULL: everything is read */
 
     struct worker *worker;
     struct orch_probe probe;

@@ -239,6 +239,24 @@ static void component_log(void *ctx, uint32_t level, const char *text)
     log_line(level, ctx, "%s", text);
 }
 
+/* The configuration was judged by a description that may have been kept from an earlier run. */
+static int32_t check_description(const struct run_context *ctx,
+                                 const struct config_component *component,
+                                 const struct plugin_info *now, struct orch_error *err)
+{
+    json_t *then = plugin_info_to_json(component->info);
+    json_t *live = plugin_info_to_json(now);
+    bool same = then != NULL && json_equal(then, live);
+    json_decref(then);
+    json_decref(live);
+    return same ? ORCH_OK
+                : orch_fail(err, ORCH_E_CHANGED,
+                            "plugin %s is not what the configuration was checked against: it was "
+                            "replaced meanwhile, or what is kept of it in %s/plugins is not its "
+                            "own; remove that folder and try again",
+                            component->plugin, ctx->config->cache_dir);
+}
+
 int32_t context_open_worker(const struct run_context *ctx, const struct config_component *component,
                             int64_t rate_limit, struct worker **out, struct orch_error *err)
 {
@@ -255,6 +273,9 @@ int32_t context_open_worker(const struct run_context *ctx, const struct config_c
     };
     CLEANUP(worker_cleanup) struct worker *worker = NULL;
     int32_t rc = worker_start(&start, &worker, err);
+    if (rc == ORCH_OK) {
+        rc = check_description(ctx, component, worker_info(worker), err);
+    }
     if (rc != ORCH_OK) {
         return rc;
     }

@@ -40,7 +40,7 @@ static json_t *fingerprint(const char *path)
 static json_t *key_new(const char *path)
 {
     json_t *plugin = fingerprint(path);
-    json_t *program = plugin != NULL ? fingerprint("/proc/self/exe") : NULL;
+    json_t *program = plugin != NULL ? fingerprint(worker_program()) : NULL;
     if (program == NULL) {
         json_decref(plugin);
         return NULL;
@@ -63,18 +63,29 @@ static char *kept_path(const struct config *config, const char *plugin)
     return file_join(folder, name);
 }
 
+/* Is it of that plugin? It names the file that is started later. */
+static bool is_of(const struct plugin_info *info, const char *plugin, const char *path)
+{
+    return strcmp(info->name, plugin) == 0 && strcmp(info->path, path) == 0;
+}
+
 /* NULL when there is none for this key. */
-static struct plugin_info *kept_load(const char *path, const json_t *key)
+static struct plugin_info *kept_load(const char *kept_at, const json_t *key, const char *plugin,
+                                     const char *path)
 {
     CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
     struct orch_error ignored = ORCH_ERROR_INIT;
     struct plugin_info *info = NULL;
-    if (file_read(path, FILE_MAX, &text, &ignored) != ORCH_OK) {
+    if (file_read(kept_at, FILE_MAX, &text, &ignored) != ORCH_OK) {
         return NULL;
     }
     json_t *kept = json_loadb((const char *)text.data, text.len, 0, NULL);
     if (json_equal(json_object_get(kept, "key"), key) &&
         plugin_info_from_json(json_object_get(kept, "plugin"), &info, &ignored) != ORCH_OK) {
+        info = NULL;
+    }
+    if (info != NULL && !is_of(info, plugin, path)) {
+        plugin_info_free(info);
         info = NULL;
     }
     json_decref(kept);
@@ -138,7 +149,7 @@ int32_t describe_plugin(void *ctx, const struct config *config, const char *plug
     bool keep = config != NULL && !describe->in_process;
     CLEANUP_FREE char *kept = keep ? kept_path(config, plugin) : NULL;
     json_t *key = kept != NULL ? key_new(path) : NULL;
-    *out = key != NULL ? kept_load(kept, key) : NULL;
+    *out = key != NULL ? kept_load(kept, key, plugin, path) : NULL;
     if (*out == NULL) {
         rc = ask(path, describe->in_process, out, err);
         json_t *after = rc == ORCH_OK && key != NULL ? key_new(path) : NULL;

@@ -5,7 +5,8 @@
  * A command must know the options of every plugin that is configured, and to start a process for
  * each takes longer than most commands. So a description is kept, in CACHE_DIR/plugins/NAME.json,
  * with what tells the plugin's file and this program's from others (device, inode, size and times
- * of both). Anything amiss with it, and the plugin is asked.
+ * of both). Anything amiss with it, and the plugin is asked. What it says is believed until a
+ * worker of the plugin is started: context_open_worker() compares.
  */
 #ifndef CORE_RUN_DESCRIBE_H
 #define CORE_RUN_DESCRIBE_H

@@ -215,13 +215,15 @@ static int32_t host_earlier(void *ctx, const struct orch_object *object, const u
     struct harness *h = ctx;
     *meta = NULL;
     *meta_len = 0;
-    int32_t rc = begin(h, err);
-    const struct harness_item *match = rc == ORCH_OK ? earlier_match(h, object) : NULL;
+    if (!h->writing || object->name_len == 0) {
+        return orch_fail(err, ORCH_E_PROTOCOL, "earlier() outside of backup, or without a name");
+    }
+    const struct harness_item *match = earlier_match(h, object);
     if (match != NULL) {
         *meta = match->object.meta;
         *meta_len = match->object.meta_len;
     }
-    return rc;
+    return ORCH_OK;
 }
 
 static int32_t host_record(void *ctx, const struct orch_record *record, struct orch_error *err)

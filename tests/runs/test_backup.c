@@ -272,6 +272,22 @@ START_TEST(test_requests)
 }
 END_TEST
 
+/* The index cannot be opened while sources are probed: these are let go, and nothing is read. */
+START_TEST(test_no_writer)
+{
+    runtest_make(&t, two, NULL);
+    folder_write(t.dir, "repo/marks/0123456789abcdef0123456789abcdef", "no mark");
+    ASSERT_FAILS(backup("full"), ORCH_E_CORRUPT, err, "marks/0123456789abcdef");
+    CLEANUP_FREE char *log = runtest_log(&t);
+    ck_assert_uint_eq(runtest_times(log, "a open"), runtest_times(log, "a close"));
+    ck_assert_uint_eq(runtest_times(log, "b open"), runtest_times(log, "b close"));
+    ck_assert_int_eq(runtest_place(log, "a freeze"), -1);
+    ck_assert_int_eq(runtest_place(log, "b freeze"), -1);
+    assert_no_set(0);
+    finish();
+}
+END_TEST
+
 /* An increment compares with the newest good part, or with that of the base. */
 START_TEST(test_incremental)
 {
@@ -407,6 +423,7 @@ int main(int argc, char **argv)
     TCase *tests = tcase_create("backup");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, test_order);
+    tcase_add_test(tests, test_no_writer);
     tcase_add_loop_test(tests, test_partial, 0, (int)COUNT_OF(failures));
     tcase_add_test(tests, test_all_fail);
     tcase_add_test(tests, test_the_only_one_fails);

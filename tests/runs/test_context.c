@@ -122,6 +122,20 @@ START_TEST(test_create_twice)
 }
 END_TEST
 
+/* A description that was kept is not believed against the plugin itself. */
+START_TEST(test_described_otherwise)
+{
+    const struct config_component *component = &t.ctx.config->components[0];
+    struct plugin_info *info = (struct plugin_info *)(uintptr_t)component->info;
+    struct worker *worker = NULL;
+    ASSERT_OK(context_open_worker(&t.ctx, component, 0, &worker, &err), err);
+    ASSERT_OK(worker_close(worker, &err), err);
+    info->capabilities ^= ORCH_CAP_EMPTY_OK;
+    ASSERT_FAILS(context_open_worker(&t.ctx, component, 0, &worker, &err), ORCH_E_CHANGED, err,
+                 "is not what the configuration was checked against");
+}
+END_TEST
+
 /* Encryption by a key file: what it must hold, and that the wrong one does not open. */
 START_TEST(test_key_file)
 {
@@ -172,6 +186,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_weaker_than_known);
     tcase_add_loop_test(tests, test_damaged_memory, 0, 6);
     tcase_add_test(tests, test_create_twice);
+    tcase_add_test(tests, test_described_otherwise);
     tcase_add_loop_test(tests, test_key_file, 0, 4);
     suite_add_tcase(suite, tests);
     return testing_run(suite);

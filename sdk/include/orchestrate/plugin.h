@@ -254,8 +254,9 @@ struct orch_host {
 
     /* Asks what object() would say of this name and token, for metadata that is dear to gather: when
      * it would be told unchanged, *meta is the metadata that it had in the earlier set, valid until
-     * the next call of this or of object(); else, and when it had none, NULL. Ask in the order of names, and of one name
-     * before object() is called for it. The rest of `object` is not looked at. */
+     * the next call of this or of object(); else, and when it had none, NULL. Ask in the order of
+     * names, and of one name before object() is called for it. The rest of `object` is not looked
+     * at. */
     int32_t (*earlier)(void *ctx, const struct orch_object *object, const uint8_t **meta,
                        uint32_t *meta_len, struct orch_error *err);
 };

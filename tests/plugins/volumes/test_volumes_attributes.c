@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -208,6 +209,46 @@ START_TEST(test_other_metadata)
 }
 END_TEST
 
+static void put(uint8_t **at, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) {
+        *(*at)++ = (uint8_t)(value >> (8 * i));
+    }
+}
+
+/* Whoever is unchanged has the attributes that it had, and nobody looks for others. */
+START_TEST(test_taken_from_the_earlier_set)
+{
+    uint8_t meta[128];
+    uint8_t *at = meta;
+    struct stat st;
+    make_files();
+    for (int i = 0; i < FILES; i++) {
+        treecase_set_time(file_at(i), 1700000000, 5);
+        ck_assert_int_eq(removexattr(file_at(i), "user.number"), i % 3 == 0 ? 0 : -1);
+    }
+    ck_assert_int_eq(stat(file_at(0), &st), 0);
+    put(&at, 1, 1); /* as in plugins/files/meta.h */
+    put(&at, st.st_mode, 4);
+    put(&at, st.st_uid, 4);
+    put(&at, st.st_gid, 4);
+    put(&at, 1700000000, 8);
+    put(&at, 5, 4);
+    put(&at, 0, 16); /* no device, no link */
+    put(&at, 2 + 4 + 6 + 1, 4);
+    put(&at, 6, 2);
+    put(&at, 1, 4);
+    memcpy(at, "user.av", 7);
+    now.meta = meta;
+    now.meta_len = (uint32_t)(at + 7 - meta);
+    backup_through(sizeof(struct orch_host));
+    char asked[32];
+    (void)snprintf(asked, sizeof(asked), "%llu", (unsigned long long)now.asked);
+    ck_assert_uint_gt(now.asked, FILES / 4);
+    ck_assert_str_eq(now.with_xattrs, asked);
+}
+END_TEST
+
 /* A host of ABI 1.0 has no such service: all is read as it comes. */
 START_TEST(test_older_host)
 {
@@ -228,6 +269,7 @@ int main(void)
     tcase_add_test(tc, test_like_a_full_one);
     tcase_add_test(tc, test_vanishes);
     tcase_add_loop_test(tc, test_other_metadata, 0, 2);
+    tcase_add_test(tc, test_taken_from_the_earlier_set);
     tcase_add_test(tc, test_older_host);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
