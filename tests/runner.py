@@ -39,7 +39,7 @@ PLAIN = 'plain'
 # No process for each test: forking and looking for leaks would be most of the time. Tests that need one
 # say so (srunner_set_fork_status).
 SANITIZE = {
-    'ASAN_OPTIONS': fuzzing.SANITIZERS['ASAN_OPTIONS'] + ':quarantine_size_mb=32',
+    'ASAN_OPTIONS': fuzzing.SANITIZERS['ASAN_OPTIONS'] + ':quarantine_size_mb=32:handle_sigill=1',
     'CK_FORK': 'no',
     'ORCHESTRATE_TEST_SAMPLE': '7',
 }

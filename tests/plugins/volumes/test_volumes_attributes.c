@@ -212,7 +212,7 @@ END_TEST
 static void put(uint8_t **at, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++) {
-        *(*at)++ = (uint8_t)(value >> (8 * i));
+        *(*at)++ = i < 8 ? (uint8_t)(value >> (8 * i)) : 0;
     }
 }
 
