@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cachebase.h"
+#include "testing.h"
 
 /* ---- in step -------------------------------------------------------------------------------- */
 
@@ -533,9 +534,5 @@ int main(void)
     tcase_add_test(tests, packs_without_a_segment);
     tcase_add_test(tests, of_two_places_the_good_one);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return testing_run(suite);
 }

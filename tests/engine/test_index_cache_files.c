@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cachebase.h"
+#include "testing.h"
 
 /* ---- what may happen to the files ------------------------------------------------------------ */
 
@@ -504,9 +505,5 @@ int main(void)
     tcase_add_test(memory, little_address_space);
     suite_add_tcase(suite, memory);
 #endif
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return testing_run(suite);
 }

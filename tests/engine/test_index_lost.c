@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cachebase.h"
+#include "testing.h"
 #include "engine/check.h"
 
 #define OBJECT_BYTES 300000u
@@ -149,9 +150,5 @@ int main(void)
     tcase_set_timeout(tests, 240);
     tcase_add_loop_test(tests, lost_packs_are_stored_again, 0, 2);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return testing_run(suite);
 }

@@ -9,6 +9,7 @@
 #include "engine/pack.h"
 #include "engine/records.h"
 #include "itemsbase.h"
+#include "testing.h"
 
 static const struct writer_options shapes[] = {
     {.codec = CODEC_ZSTD},
@@ -383,9 +384,5 @@ int main(void)
     tcase_add_test(tests, components_side_by_side_share_chunks);
     tcase_add_test(tests, giving_up_hurts_nobody);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return testing_run(suite);
 }

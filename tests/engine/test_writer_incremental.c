@@ -7,6 +7,7 @@
 
 #include "engine/pack.h"
 #include "itemsbase.h"
+#include "testing.h"
 
 START_TEST(unchanged_objects_are_taken_over)
 {
@@ -230,9 +231,5 @@ int main(void)
     tcase_add_test(tests, earlier_entries);
     tcase_add_test(tests, a_wrong_digest_is_told);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return testing_run(suite);
 }

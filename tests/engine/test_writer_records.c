@@ -6,6 +6,7 @@
 
 #include "engine/records.h"
 #include "itemsbase.h"
+#include "testing.h"
 
 struct record_source {
     size_t count;
@@ -178,9 +179,5 @@ int main(void)
     tcase_add_test(memory, a_huge_value_in_flat_memory);
     suite_add_tcase(suite, memory);
 #endif
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return testing_run(suite);
 }

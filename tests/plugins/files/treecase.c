@@ -46,6 +46,20 @@ void treecase_load(const char *plugin, const char *paths)
     treecase_must(harness_option(t.host, "paths", paths, &t.err));
 }
 
+void treecase_open_through(const struct orch_host *host, void **instance)
+{
+    const char *paths[] = {t.data};
+    struct orch_value value = {
+        .name = "paths", .type = ORCH_OPTION_PATH_LIST, .strings = paths, .count = 1};
+    struct orch_options options = {.struct_size = sizeof(options),
+                                   .value_size = sizeof(value),
+                                   .count = 1,
+                                   .values = &value,
+                                   .component = "c",
+                                   .work_dir = t.work};
+    treecase_must(harness_plugin(t.host)->open(host, &options, instance, &t.err));
+}
+
 const char *treecase_at(const char *name)
 {
     static char paths[8][PATH_MAX];

@@ -26,6 +26,8 @@ void treecase_set_up(const char *name);
 void treecase_tear_down(void);
 /* Loads the plugin with its option `paths`. */
 void treecase_load(const char *plugin, const char *paths);
+/* An instance of the loaded plugin with the tree as `paths`, for a host that the test makes. */
+void treecase_open_through(const struct orch_host *host, void **instance);
 
 /* Fails the test, with t.err, unless `rc` is 0. */
 void treecase_must(int32_t rc);

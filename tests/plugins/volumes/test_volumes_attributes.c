@@ -164,19 +164,10 @@ static void backup_through(uint32_t size)
                              .object = host_object,
                              .end_item = host_end,
                              .earlier = host_earlier};
-    const char *paths[] = {t.data};
-    struct orch_value value = {
-        .name = "paths", .type = ORCH_OPTION_PATH_LIST, .strings = paths, .count = 1};
-    struct orch_options options = {.struct_size = sizeof(options),
-                                   .value_size = sizeof(value),
-                                   .count = 1,
-                                   .values = &value,
-                                   .component = "c",
-                                   .work_dir = t.work};
     void *instance = NULL;
     treecase_load(PLUGIN_PATH, t.data);
     const struct orch_plugin *plugin = harness_plugin(t.host);
-    treecase_must(plugin->open(&host, &options, &instance, &t.err));
+    treecase_open_through(&host, &instance);
     treecase_must(plugin->backup(instance, &t.err));
     plugin->close(instance);
 }

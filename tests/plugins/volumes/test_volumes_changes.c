@@ -329,18 +329,9 @@ START_TEST(test_changing_file)
     skip = c->skip;
     meddle_then = c->act;
     meddle = meddle_later;
-    const char *paths[] = {t.data};
-    struct orch_value value = {
-        .name = "paths", .type = ORCH_OPTION_PATH_LIST, .strings = paths, .count = 1};
-    struct orch_options options = {.struct_size = sizeof(options),
-                                   .value_size = sizeof(value),
-                                   .count = 1,
-                                   .values = &value,
-                                   .component = "c",
-                                   .work_dir = t.work};
     void *instance = NULL;
     const struct orch_plugin *plugin = harness_plugin(t.host);
-    treecase_must(plugin->open(&meddling, &options, &instance, &t.err));
+    treecase_open_through(&meddling, &instance);
     treecase_must(plugin->backup(instance, &t.err));
     plugin->close(instance);
     ck_assert_int_eq(meddled, 1);
@@ -357,21 +348,12 @@ START_TEST(test_scratch)
     struct capture capture = {0};
     struct orch_host base = {
         .struct_size = sizeof(base), .ctx = &capture, .log = note_capture, .cancelled = never};
-    const char *paths[] = {t.data};
-    struct orch_value value = {
-        .name = "paths", .type = ORCH_OPTION_PATH_LIST, .strings = paths, .count = 1};
-    struct orch_options options = {.struct_size = sizeof(options),
-                                   .value_size = sizeof(value),
-                                   .count = 1,
-                                   .values = &value,
-                                   .component = "c",
-                                   .work_dir = t.work};
     struct orch_probe probe = {.struct_size = sizeof(probe)};
     void *instance = NULL;
     tree_mkdir(t.data, 0755);
     treecase_load(PLUGIN_PATH, t.data);
     const struct orch_plugin *plugin = harness_plugin(t.host);
-    treecase_must(plugin->open(&base, &options, &instance, &t.err));
+    treecase_open_through(&base, &instance);
     treecase_must(plugin->probe(instance, &probe, &t.err));
     ck_assert_ptr_nonnull(strstr(probe.identity, t.data));
     treecase_must(plugin->scratch(instance, t.work, &t.err));
