@@ -150,6 +150,7 @@ static int32_t scripted_open(const struct orch_host *host, const struct orch_opt
 
 static void scripted_close(void *instance)
 {
+    write_log(instance, "close");
     free(instance);
 }
 
