@@ -109,6 +109,13 @@ void treecase_restore_whole(const char *run)
     treecase_must(harness_settle(t.host, run, ORCH_SETTLE_VERIFIED, &t.err));
 }
 
+void treecase_is_as(const char *before)
+{
+    char *now = tree_describe(t.data);
+    ck_assert_str_eq(before, now);
+    free(now);
+}
+
 void treecase_killed_at(const char *point, uint32_t attempt)
 {
     pid_t pid = fork();

@@ -46,6 +46,8 @@ void treecase_killed_at(const char *point, uint32_t attempt);
 void treecase_reopen(void);
 /* Removes the tree. */
 void treecase_wipe(void);
+/* Fails the test when the tree is not as tree_describe() told it `before`. */
+void treecase_is_as(const char *before);
 
 /* The count in a fact; 0 when there is none. */
 int treecase_fact_count(const char *fact);

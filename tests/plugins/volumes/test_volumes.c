@@ -43,11 +43,9 @@ START_TEST(test_all_kinds)
     treecase_backup(0);
     treecase_wipe();
     treecase_restore_whole(TREECASE_RUN);
-    char *after = tree_describe(t.data);
-    ck_assert_str_eq(before, after);
+    treecase_is_as(before);
     ck_assert_int_eq(tree_count(t.scratch, "orch-"), 0);
     free(before);
-    free(after);
 }
 END_TEST
 
@@ -70,11 +68,9 @@ START_TEST(test_over_live)
     treecase_must(harness_verify(t.host, TREECASE_RUN, &t.err));
     ck_assert_uint_ne(harness_worst(t.host), ORCH_VERDICT_REFUSE);
     treecase_must(harness_settle(t.host, TREECASE_RUN, ORCH_SETTLE_VERIFIED, &t.err));
-    char *after = tree_describe(t.data);
-    ck_assert_str_eq(before, after);
+    treecase_is_as(before);
     ck_assert_int_eq(tree_count(t.scratch, "orch-"), 0);
     free(before);
-    free(after);
 }
 END_TEST
 
@@ -231,10 +227,8 @@ START_TEST(test_deep)
     treecase_must(harness_open(t.host, &t.err));
     treecase_backup(0);
     treecase_restore_whole(TREECASE_RUN);
-    char *after = tree_describe(t.data);
-    ck_assert_str_eq(before, after);
+    treecase_is_as(before);
     free(before);
-    free(after);
 }
 END_TEST
 
@@ -298,10 +292,8 @@ START_TEST(test_sizes)
     treecase_backup(0);
     treecase_wipe();
     treecase_restore_whole(TREECASE_RUN);
-    char *after = tree_describe(t.data);
-    ck_assert_str_eq(before, after);
+    treecase_is_as(before);
     free(before);
-    free(after);
 }
 END_TEST
 

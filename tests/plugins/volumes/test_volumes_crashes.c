@@ -26,12 +26,10 @@ START_TEST(test_failed_stream_touches_nothing)
     char *before = tree_describe(t.data);
     harness_fail_next_after(t.host, (uint64_t)_i * 3);
     ck_assert_int_eq(harness_restore(t.host, TREECASE_RUN, 1, &t.err), ORCH_E_CORRUPT);
-    char *after = tree_describe(t.data);
-    ck_assert_str_eq(before, after);
+    treecase_is_as(before);
     treecase_must(harness_settle(t.host, TREECASE_RUN, ORCH_SETTLE_FAILED, &t.err));
     ck_assert_int_eq(tree_count(t.scratch, "orch-"), 0);
     free(before);
-    free(after);
 }
 END_TEST
 
