@@ -1,5 +1,6 @@
 """sweep.py: makes each call to the storage fail, one after the other, under every kind of operation."""
 import collections
+import json
 import random
 
 from lab.badluck import BadLuck, Broken, folder_of
@@ -144,8 +145,8 @@ class Sweep:
             self.judge(operation, rule, result, hits)
             self.luck.note_removed(self.listed, result)
             before, self.there = self.there, set(self.luck.check())
-            if result.code != 0 and 'done=1' not in rule and self.there - before:
-                raise Broken('a run that failed left the set %s' % (self.there - before))
+            if result.code != 0 and 'done=1' not in rule:
+                self.judge_left(result, self.there - before)
             if self.luck.temporary():
                 raise Broken('unfinished files stay behind: %s' % self.luck.temporary())
             if result.code != 0:
@@ -154,6 +155,18 @@ class Sweep:
         except Broken as why:
             raise Broken('%s under %s (hit: %s): %s\n--- the run under the fault: %s' % (
                 operation, rule, hits[:5], why, result)) from why
+
+    @staticmethod
+    def judge_left(result, left):
+        """A run that failed leaves no set; a partial one leaves its own, of what went right, and says so."""
+        if result.code == 3 and '"set"' in result.out:
+            told = json.loads(result.out)['set']
+            states = {component['state'] for component in told['components']}
+            if told['state'] != 'partial' or states != {'completed', 'failed'}:
+                raise Broken('exit code 3, but the set is %s, its components are %s' % (told['state'], states))
+            left = left - {told['id']}
+        if left:
+            raise Broken('a run that failed left the set %s' % left)
 
     def judge(self, operation, rule, result, hits):
         """The exit code and the message."""
