@@ -121,10 +121,11 @@ int32_t config_secret_read(const struct config_secret *secret, const char *what,
                            struct orch_error *err) ORCH_CHECKED;
 void config_secret_free(char *secret);
 
-/* "10GB", "1.5 GB", "512KiB", "100" to bytes: powers of 1000 for KB, MB, GB, TB and of 1024 for KiB
- * …; "30m", "1h30m", "250ms" to milliseconds. ORCH_E_CONFIG with the reason, without a place. */
+/* "10GB", "1.5 GB", "512KiB", "100B", "0" to bytes: powers of 1000 for KB, MB, GB, TB and of 1024
+ * for KiB …; "30m", "1h30m", "250ms" to milliseconds. ORCH_E_CONFIG with the reason, without a
+ * place. */
 int32_t config_parse_size(const char *text, int64_t *bytes, struct orch_error *err) ORCH_CHECKED;
-/* A size, with or without "/s" behind it, above 0: bytes per second. */
+/* A size above 0 with its unit and "/s" behind it: bytes per second. */
 int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *err) ORCH_CHECKED;
 int32_t config_parse_duration(const char *text, int64_t *ms, struct orch_error *err) ORCH_CHECKED;
 

@@ -1,4 +1,4 @@
-/* config_units.c: sizes and durations, from text with units. See config.h. */
+/* config_units.c: sizes, rates and durations, from text with units. See config.h. */
 #include "plan/config.h"
 
 #include <ctype.h>
@@ -11,7 +11,6 @@ struct unit {
 };
 
 static const struct unit sizes[] = {
-    {"", 1},
     {"B", 1},
     {"KB", 1000},
     {"MB", 1000000},
@@ -101,6 +100,10 @@ int32_t config_parse_size(const char *text, int64_t *bytes, struct orch_error *e
                          "\"512KiB\"",
                          text);
     }
+    if (strcmp(text, "0") == 0) {
+        *bytes = 0;
+        return ORCH_OK;
+    }
     while (*p == ' ') {
         p++;
     }
@@ -117,9 +120,9 @@ int32_t config_parse_size(const char *text, int64_t *bytes, struct orch_error *e
         return ORCH_OK;
     }
     return orch_fail(err, ORCH_E_CONFIG,
-                     "the size \"%.40s\" has an unknown unit; units are B, KB, MB, GB, TB, PB "
-                     "(powers of 1000) and KiB, MiB, GiB, TiB, PiB (powers of 1024)",
-                     text);
+                     "the size \"%.40s\" has %s unit; units are B, KB, MB, GB, TB, PB (powers of "
+                     "1000) and KiB, MiB, GiB, TiB, PiB (powers of 1024)",
+                     text, *p == 0 ? "no" : "an unknown");
 }
 
 int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *err)
@@ -127,7 +130,8 @@ int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *e
     int64_t value = 0;
     char size[64];
     size_t len = strlen(text);
-    if (len >= 2 && strcmp(text + len - 2, "/s") == 0) {
+    bool per_second = len >= 2 && strcmp(text + len - 2, "/s") == 0;
+    if (per_second) {
         len -= 2;
     }
     if (len >= sizeof(size)) {
@@ -141,6 +145,12 @@ int32_t config_parse_rate(const char *text, int64_t *bytes, struct orch_error *e
     if (value == 0) {
         return orch_fail(err, ORCH_E_CONFIG,
                          "a rate of 0 would never end; leave it out to have no limit");
+    }
+    if (!per_second) {
+        return orch_fail(err, ORCH_E_CONFIG,
+                         "\"%.40s\" is not a rate such as \"50MB/s\": \"/s\" is missing; write "
+                         "\"%.40s/s\"",
+                         text, text);
     }
     *bytes = value;
     return ORCH_OK;

@@ -62,7 +62,7 @@ class Crashes:
 
     def put_to_sleep(self):
         """A backup that has its lease, is stopped, and cannot be known to be dead."""
-        self.sleeper = self.luck.start('--json', 'backup', '--rate-limit', '200KB', env=self.env(SLEEPY[0]))
+        self.sleeper = self.luck.start('--json', 'backup', '--rate-limit', '200KB/s', env=self.env(SLEEPY[0]))
         end = time.monotonic() + 30
         while 'backup-frozen' not in self.luck.passed():
             if time.monotonic() > end or self.sleeper.poll() is not None:

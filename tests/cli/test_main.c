@@ -256,6 +256,7 @@ START_TEST(test_backup_options)
     } cases[] = {
         {{"backup", "--type", "snapshot", "--base", "latest"}, "--base goes with --type"},
         {{"backup", "--rate-limit", "fast"}, "--rate-limit: \"fast\" is not a rate"},
+        {{"backup", "--rate-limit", "50"}, "--rate-limit: \"50\" is not a rate such as \"50MB/s\""},
         {{"backup", "--jobs", "0"}, "--jobs: expected a whole number from 1 to 256"},
         {{"backup", "--type", "ful"},
          "there is no type \"ful\"; choose full, incremental, differential or snapshot"},
@@ -399,7 +400,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, test_errors_as_json, 0, 4);
     tcase_add_loop_test(tests, test_full_disk, 0, 3);
     tcase_add_test(tests, test_backup);
-    tcase_add_loop_test(tests, test_backup_options, 0, 14);
+    tcase_add_loop_test(tests, test_backup_options, 0, 15);
     tcase_add_test(tests, test_restore);
     tcase_add_test(tests, test_plan);
     tcase_add_loop_test(tests, test_cancelled, 0, 3);

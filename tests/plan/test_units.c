@@ -1,4 +1,4 @@
-/* test_units.c: sizes and durations from text. */
+/* test_units.c: sizes, rates and durations from text. */
 #include "fixture.h"
 
 #include <inttypes.h>
@@ -16,7 +16,6 @@ struct unit_case {
 
 static const struct unit_case sizes[] = {
     {"0", 0, NULL},
-    {"100", 100, NULL},
     {"100B", 100, NULL},
     {"10KB", 10000, NULL},
     {"10kb", 10000, NULL},
@@ -27,15 +26,18 @@ static const struct unit_case sizes[] = {
     {"0.5KiB", 512, NULL},
     {"2TiB", INT64_C(2199023255552), NULL},
     {"7PiB", INT64_C(7881299347898368), NULL},
-    {"9223372036854775807", INT64_MAX, NULL},
-    {"9223372036854775808", -1, "is not a size"},
+    {"9223372036854775807B", INT64_MAX, NULL},
+    {"9223372036854775808B", -1, "is not a size"},
     {"9300PB", -1, "below 8 EiB"},
     {"", -1, "is not a size"},
     {"GB", -1, "is not a size"},
     {"-5KB", -1, "is not a size"},
     {"10k", -1, "unknown unit"},
     {"10GBs", -1, "unknown unit"},
-    {"1.5", -1, "whole number of bytes"},
+    {"100", -1, "the size \"100\" has no unit; units are B, KB"},
+    {"100 ", -1, "has no unit"},
+    {"0.0", -1, "has no unit"},
+    {"1.5B", -1, "whole number of bytes"},
     {"1.GB", -1, "is not a size"},
     {"1.0000000001GB", -1, "is not a size"},
     {"0x10", -1, "unknown unit"},
@@ -87,8 +89,10 @@ static void check_case(const struct unit_case *c,
 static const struct unit_case rates[] = {
     {"50MB/s", 50000000, NULL},
     {"1.5 MiB/s", 1572864, NULL},
-    {"100", 100, NULL},
-    {"10KB", 10000, NULL},
+    {"50 B/s", 50, NULL},
+    {"10KB", -1, "\"/s\" is missing; write \"10KB/s\""},
+    {"100", -1, "\"100\" is not a rate such as \"50MB/s\": the size \"100\" has no unit"},
+    {"100/s", -1, "has no unit"},
     {"0", -1, "would never end"},
     {"0B/s", -1, "would never end"},
     {"/s", -1, "is not a rate"},
