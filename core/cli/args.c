@@ -9,9 +9,9 @@ const struct cli_command *const cli_commands[] = {
     &cmd_history, &cmd_delete, &cmd_prune,  &cmd_graph, &cmd_plugin, &cmd_status, NULL,
 };
 
-/* What DESIGN names and a later version brings. */
-static const char *const later_commands[] = {"drill", "diff",  "copy",  "dr-plan",
-                                             "key",   "audit", "serve", "mcp"};
+/* What DESIGN names, or somebody may look for, and a later version brings. */
+static const char *const later_commands[] = {"drill", "diff",  "copy", "dr-plan",  "key",
+                                             "audit", "serve", "mcp",  "schedule", "scheduling"};
 
 static const struct cli_flag global_flags[] = {
     {"config", "DIR", false,
@@ -20,10 +20,10 @@ static const struct cli_flag global_flags[] = {
     {"repository", "NAME", false, "the repository to work on, when several are configured"},
     {"plugin-path", "DIR", false, "look for plugins here first (several: separated by colons)"},
     {"json", NULL, false, "one JSON document on standard output, logs on standard error"},
-    {"quiet", NULL, false, "no progress; errors only"},
-    {"verbose", NULL, true, "tell more; twice: the debug log"},
+    {"quiet", NULL, false, "-q: no progress; errors only"},
+    {"verbose", NULL, true, "-v: tell more; twice (-vv): the debug log"},
     {"in-process", NULL, false, "run plugins inside this process (for debuggers)"},
-    {"help", NULL, false, "this text"},
+    {"help", NULL, false, "-h: this text; behind a command: that of the command"},
     {NULL, NULL, false, NULL},
 };
 
@@ -214,4 +214,7 @@ void args_print_help(const struct cli_command *command)
     }
     (void)printf("\nGlobal options:\n");
     print_flags(global_flags);
+    if (command == NULL) {
+        (void)printf("  %-26s %s\n", "--version", "alone: the version of this program");
+    }
 }

@@ -50,6 +50,29 @@ static bool compression_ok(const char *text)
     return false;
 }
 
+/* Only folders are built; what comes later says so. */
+static int32_t check_kind(const config_setting_t *setting, const char *url, struct orch_error *err)
+{
+    static const char *const later[] = {"s3"};
+    const char *rest = strstr(url, "://");
+    if (rest == NULL || strncmp(url, "file:///", 8) == 0) {
+        return ORCH_OK;
+    }
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+        size_t len = strlen(later[i]);
+        if (len == (size_t)(rest - url) && strncmp(url, later[i], len) == 0) {
+            return document_fail(setting, err,
+                                 "url: repositories at %s:// are not built yet; they come in a "
+                                 "later version. Use an absolute path or file:///path",
+                                 later[i]);
+        }
+    }
+    return document_fail(setting, err,
+                         "url: a repository at \"%.80s\" is of no kind that this program can "
+                         "open; use an absolute path or file:///path",
+                         url);
+}
+
 static int32_t check_url(const config_setting_t *setting, const char *url, struct orch_error *err)
 {
     if (config_value_has_password(url)) {
@@ -63,7 +86,7 @@ static int32_t check_url(const config_setting_t *setting, const char *url, struc
                              "\"%.80s\"",
                              url);
     }
-    return ORCH_OK;
+    return url[0] == '/' ? ORCH_OK : check_kind(setting, url, err);
 }
 
 static int32_t check_word(const config_setting_t *setting, const char *text,

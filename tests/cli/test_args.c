@@ -130,8 +130,9 @@ END_TEST
 /* What the design names and a later version brings says so, and is no typing mistake. */
 START_TEST(test_later)
 {
-    static const char *const names[] = {"drill",   "diff", "delete", "prune", "copy",
-                                        "dr-plan", "key",  "audit",  "serve", "mcp"};
+    static const char *const names[] = {"drill", "diff",    "delete",   "prune",
+                                        "copy",  "dr-plan", "key",      "audit",
+                                        "serve", "mcp",     "schedule", "scheduling"};
     struct cli cli;
     bool help = false, built = false;
     const char *words[] = {names[_i], NULL};
@@ -242,7 +243,7 @@ int main(void)
     TCase *tests = tcase_create("args");
     tcase_add_loop_test(tests, test_good, 0, (int)COUNT_OF(good));
     tcase_add_loop_test(tests, test_wrong, 0, (int)COUNT_OF(wrong));
-    tcase_add_loop_test(tests, test_later, 0, 10);
+    tcase_add_loop_test(tests, test_later, 0, 12);
     tcase_add_loop_test(tests, test_help, 0, 5);
     tcase_add_test(tests, test_many_in_one_word);
     tcase_add_test(tests, test_values);
