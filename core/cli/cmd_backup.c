@@ -22,7 +22,7 @@ static int run(struct cli *cli)
 
 static const struct cli_flag flags[] = {
     {"type", "T", false, "full (default), incremental, differential or snapshot; see above"},
-    {"label", "L", false, "a word to find the set by"},
+    {"label", "L", false, "a text for \"list --label\" and retention: 1 to 100 bytes"},
     {"base", "SET", false, "incremental, differential: compare with this set instead"},
     {"rate-limit", "RATE", false, "read no source faster than this: 50MB/s"},
     VALUES_JOBS_FLAG,

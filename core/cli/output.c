@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/progress.h"
 #include "cli/render.h"
+#include "plan/plan.h"
 
 const char *output_consistency(uint32_t consistency)
 {
@@ -145,10 +146,7 @@ static int32_t check_backup(const struct cli *cli, const struct backup_options *
         return orch_fail(err, ORCH_E_CONFIG,
                          "--base goes with --type incremental and --type differential");
     }
-    if (options->label != NULL && strlen(options->label) > 127) {
-        return orch_fail(err, ORCH_E_CONFIG, "a label has at most 127 bytes");
-    }
-    return ORCH_OK;
+    return options->label == NULL ? ORCH_OK : plan_check_label(options->label, err);
 }
 
 int output_backup_into(struct cli *cli, const struct backup_options *options, json_t *collect)

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/text.h"
 #include "plan/config_internal.h"
 #include "plan/document.h"
 #include "plan/plan_internal.h"
@@ -139,21 +140,30 @@ static int32_t take_components(const struct reading *r, const config_setting_t *
     return ORCH_OK;
 }
 
-static int32_t take_label(const struct reading *r, const config_setting_t *setting, char **out)
+int32_t plan_check_label(const char *label, struct orch_error *err)
 {
-    int32_t rc = document_text(setting, out, r->err);
-    if (rc != ORCH_OK) {
-        return rc;
-    }
-    size_t len = strlen(*out);
-    bool ok = len >= 1 && len <= LABEL_MAX;
-    for (size_t i = 0; i < len; i++) {
-        ok = ok && (unsigned char)(*out)[i] >= 0x20 && (*out)[i] != 0x7f;
+    const uint8_t *p = (const uint8_t *)label;
+    size_t left = strlen(label);
+    bool ok = left >= 1 && left <= LABEL_MAX;
+    while (ok && left > 0) {
+        size_t n = text_printable(p, left);
+        ok = n > 0;
+        p += n;
+        left -= n;
     }
     return ok ? ORCH_OK
-              : document_fail(setting, r->err,
-                              "label: expected 1 to %d bytes of text without control characters",
-                              LABEL_MAX);
+              : orch_fail(err, ORCH_E_CONFIG,
+                          "label: expected 1 to %d bytes of text without control characters",
+                          LABEL_MAX);
+}
+
+static int32_t take_label(const config_setting_t *setting, char **out, struct orch_error *err)
+{
+    int32_t rc = document_text(setting, out, err);
+    if (rc == ORCH_OK && plan_check_label(*out, err) != ORCH_OK) {
+        rc = document_wrap(setting, err);
+    }
+    return rc;
 }
 
 /* ---- steps -------------------------------------------------------------------------------- */
@@ -173,7 +183,7 @@ static int32_t take_backup(const struct reading *r, const config_setting_t *grou
         } else if (strcmp(name, "type") == 0) {
             rc = take_word(r, member, &types, &step->type);
         } else {
-            rc = take_label(r, member, &step->label);
+            rc = take_label(member, &step->label, r->err);
         }
     }
     if (rc == ORCH_OK && step->type == NULL) {

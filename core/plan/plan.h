@@ -41,6 +41,8 @@ struct plan {
  */
 int32_t plan_load(const struct config *config, const char *name, struct plan **out,
                   struct orch_error *err) ORCH_CHECKED;
+/* What a label of a backup must be, on the command line too: ORCH_E_CONFIG without a place. */
+int32_t plan_check_label(const char *label, struct orch_error *err) ORCH_CHECKED;
 void plan_free(struct plan *plan);
 void plan_cleanup(struct plan **slot);
 

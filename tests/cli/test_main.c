@@ -159,6 +159,11 @@ static const struct {
     const char *out, *err;
 } invocations[] = {
     {0, {"--help"}, "Commands:\n", ""},
+    {0, {"--help"}, "-q: no progress", ""},
+    {0, {"--help"}, "-v: tell more", ""},
+    {0, {"--help"}, "-h: this text", ""},
+    {0, {"--help"}, "--version", ""},
+    {2, {"schedule"}, "", "orchestrate: \"schedule\" is not built yet"},
     {0, {"restore", "-h"}, "orchestrate restore SET [COMPONENT", ""},
     {2, {NULL}, "", "orchestrate: which command?"},
     {2, {"frobnicate"}, "", "there is no command \"frobnicate\""},
@@ -226,10 +231,13 @@ END_TEST
 
 /* ---- backup and restore ---- */
 
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 START_TEST(test_backup)
 {
     ASSERT_EXIT(EXIT_DONE, "init");
-    ASSERT_EXIT(EXIT_DONE, "backup");
+    ASSERT_EXIT(EXIT_DONE, "backup", "--label", HUNDRED);
     assert_says("out", "completed");
     folder_write(dir, "top/how", "backup failed 1\n");
     ASSERT_EXIT(EXIT_PARTIAL, "backup");
@@ -257,6 +265,10 @@ START_TEST(test_backup_options)
         {{"backup", "--type", "snapshot", "--base", "latest"}, "--base goes with --type"},
         {{"backup", "--rate-limit", "fast"}, "--rate-limit: \"fast\" is not a rate"},
         {{"backup", "--rate-limit", "50"}, "--rate-limit: \"50\" is not a rate such as \"50MB/s\""},
+        {{"backup", "--label", ""}, "label: expected 1 to 100 bytes of text without control"},
+        {{"backup", "--label", HUNDRED "1"}, "label: expected 1 to 100 bytes"},
+        {{"backup", "--label", "two\nlines"}, "label: expected 1 to 100 bytes"},
+        {{"backup", "--label", "caf\xe9"}, "label: expected 1 to 100 bytes"},
         {{"backup", "--jobs", "0"}, "--jobs: expected a whole number from 1 to 256"},
         {{"backup", "--type", "ful"},
          "there is no type \"ful\"; choose full, incremental, differential or snapshot"},
@@ -400,7 +412,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, test_errors_as_json, 0, 4);
     tcase_add_loop_test(tests, test_full_disk, 0, 3);
     tcase_add_test(tests, test_backup);
-    tcase_add_loop_test(tests, test_backup_options, 0, 15);
+    tcase_add_loop_test(tests, test_backup_options, 0, 19);
     tcase_add_test(tests, test_restore);
     tcase_add_test(tests, test_plan);
     tcase_add_loop_test(tests, test_cancelled, 0, 3);
