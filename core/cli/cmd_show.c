@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/items.h"
 #include "cli/output.h"
 #include "cli/proofs.h"
 #include "cli/render.h"
-#include "engine/content.h"
-#include "run/reading.h"
 
 static json_t *stats_json(const struct part_stats *stats)
 {
@@ -74,51 +73,6 @@ static void print_set(const struct set *set, const struct proof *proof)
             (void)printf("\n  %s FAILED: %s\n", set->components[i].name, set->components[i].error);
         }
     }
-}
-
-/* Lists a component's objects, one a line, streaming. */
-static int32_t print_items(struct cli *cli, const struct set *set, const char *component,
-                           struct orch_error *err)
-{
-    const struct set_component *held = set_component_find(set, component);
-    if (held == NULL || !held->good) {
-        return orch_fail(err, ORCH_E_NOT_FOUND, "set %s holds no component \"%s\"", set->name,
-                         component);
-    }
-    CLEANUP(part_cleanup) struct part *part = NULL;
-    struct index *index = NULL;
-    struct content_reader *reader = NULL;
-    struct lease *lease = NULL;
-    char run_id[ID_TEXT];
-    int32_t rc = id_new(run_id, err);
-    if (rc == ORCH_OK) {
-        rc = reading_lease(&cli->run, run_id, "show", &lease, err);
-    }
-    if (rc == ORCH_OK) {
-        rc = part_load(cli->run.repo, held->part, &part, err);
-    }
-    if (rc == ORCH_OK) {
-        rc = context_open_index(&cli->run, lease, false, &index, err);
-    }
-    if (rc == ORCH_OK) {
-        rc = content_open(cli->run.repo, index, part, CONTENT_ENTRIES_ONLY, &reader, err);
-    }
-    struct orch_event event = {.type = ORCH_EVENT_OBJECT};
-    while (rc == ORCH_OK && event.type != ORCH_EVENT_END) {
-        rc = content_next(reader, &event, err);
-        if (rc != ORCH_OK || event.type != ORCH_EVENT_OBJECT) {
-            continue;
-        }
-        char name[4096], when[21];
-        clock_iso(event.object.mtime_ns, when);
-        (void)printf("%c %14llu  %s  %s\n", (int)(event.object.kind & 0x7f),
-                     (unsigned long long)event.object.size_bytes, when,
-                     render_bytes(event.object.name, event.object.name_len, name, sizeof(name)));
-    }
-    content_close(reader);
-    index_close(index);
-    lease_end(lease);
-    return rc;
 }
 
 /* Adds what one part read and stored to the totals of its set. */
@@ -209,7 +163,7 @@ static int run(struct cli *cli)
         rc = set_find(&sets, cli->arguments[0], NULL, 0, &set, &err);
     }
     if (rc == ORCH_OK) {
-        rc = cli_has(cli, "items") ? print_items(cli, set, cli_value(cli, "items"), &err)
+        rc = cli_has(cli, "items") ? items_print(cli, set, cli_value(cli, "items"), &err)
                                    : show(cli, set, &err);
     }
     int code = rc == ORCH_OK ? EXIT_DONE : cli_fail(cli, &err);

@@ -35,6 +35,8 @@ class Commands(Scenario):
         shown = self.expect(0, system.command.run('--json', 'show', sets[1]['id'][:10])).json
         self.assertEqual({'settings', 'uploads'}, {p['component'] for p in shown['parts']})
         self.expect(0, system.command.run('show', 'latest', '--items', 'uploads'), 'document-1.txt')
+        items = self.expect(0, system.command.run('--json', 'show', 'latest', '--items', 'uploads')).json['items']
+        self.assertIn('document-1.txt', ''.join(item['name'] for item in items))
         self.expect(1, system.command.run('show', 'ffffffff'), 'ffffffff')
         # "latest" is the newest set that holds every component asked for
         result = self.expect(0, system.command.run('--json', 'restore', 'latest', 'settings', '--dry-run')).json

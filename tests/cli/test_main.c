@@ -376,6 +376,30 @@ START_TEST(test_cancelled)
 }
 END_TEST
 
+/* The objects of a component, as a table and as a document. */
+START_TEST(test_items)
+{
+    folder_write(dir, "base/data", "caf\xe9=12345\none=1\n");
+    ASSERT_EXIT(EXIT_DONE, "init");
+    ASSERT_EXIT(EXIT_DONE, "backup");
+    ASSERT_EXIT(EXIT_DONE, "show", "latest", "--items", "base");
+    assert_says("out", "  one\n");
+    ASSERT_EXIT(EXIT_DONE, "--json", "show", "latest", "--items", "base");
+    json_t *json = document();
+    const json_t *items = json_object_get(json, "items");
+    ck_assert_str_eq(json_string_value(json_object_get(json, "component")), "base");
+    ck_assert_uint_eq(json_array_size(items), 2);
+    const json_t *item = json_array_get(items, 0);
+    ck_assert_str_eq(json_string_value(json_object_get(item, "name")), "caf\\xe9");
+    ck_assert_str_eq(json_string_value(json_object_get(item, "kind")), "f");
+    ck_assert_int_eq(json_integer_value(json_object_get(item, "size_bytes")), 5);
+    json_decref(json);
+    ASSERT_EXIT(EXIT_FAILED, "--json", "show", "latest", "--items", "nothing");
+    json_decref(document());
+    assert_says("err", "holds no component \"nothing\"");
+}
+END_TEST
+
 START_TEST(test_verify)
 {
     char command[200];
@@ -416,6 +440,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_restore);
     tcase_add_test(tests, test_plan);
     tcase_add_loop_test(tests, test_cancelled, 0, 3);
+    tcase_add_test(tests, test_items);
     tcase_add_test(tests, test_verify);
     suite_add_tcase(suite, tests);
     char remove[FOLDER_TEXT + 16];
