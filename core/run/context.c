@@ -87,12 +87,17 @@ static void wipe_text(char **slot)
     }
 }
 
-static int32_t read_key_file(const char *path, uint8_t key[KEY_BYTES], struct orch_error *err)
+static int32_t read_key_file(const struct config_repository *repository, uint8_t key[KEY_BYTES],
+                             struct orch_error *err)
 {
     CLEANUP_BUFFER struct buffer text = BUFFER_INIT;
-    int32_t rc = file_read(path, 4096, &text, err);
+    struct orch_error why = ORCH_ERROR_INIT;
+    int32_t rc = file_read(repository->key_file, 4096, &text, &why);
     if (rc != ORCH_OK) {
-        return orch_wrap(err, "cannot read the repository's key_file");
+        return orch_fail(err, ORCH_E_CONFIG,
+                         "cannot read the key_file of repository \"%s\": %s; bring the file back, "
+                         "or say in the configuration where it is",
+                         repository->name, why.message);
     }
     size_t len = text.len;
     while (len > 0 && (text.data[len - 1] == '\n' || text.data[len - 1] == '\r')) {
@@ -104,9 +109,9 @@ static int32_t read_key_file(const char *path, uint8_t key[KEY_BYTES], struct or
     }
     if (rc != ORCH_OK) {
         return orch_fail(err, ORCH_E_CONFIG,
-                         "key_file %s does not hold 64 lower-case hex digits; make one with: "
-                         "openssl rand -hex 32",
-                         path);
+                         "key_file %s of repository \"%s\" does not hold 64 lower-case hex digits; "
+                         "for a new repository make one with: openssl rand -hex 32",
+                         repository->key_file, repository->name);
     }
     return ORCH_OK;
 }
@@ -121,7 +126,7 @@ static int32_t read_unlock(const struct config_repository *repository, struct re
     }
     if (repository->key_file != NULL) {
         unlock->key = key;
-        return read_key_file(repository->key_file, key, err);
+        return read_key_file(repository, key, err);
     }
     int32_t rc =
         config_secret_read(&repository->passphrase, "the repository's passphrase", passphrase, err);

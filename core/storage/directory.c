@@ -320,10 +320,11 @@ static int32_t directory_open_root(struct directory *directory, struct orch_erro
         return ORCH_OK;
     }
     if (errno == ENOENT) {
-        return orch_fail(err, ORCH_E_NOT_FOUND,
-                         "the repository's folder %s does not exist; make it with 'orchestrate "
-                         "init', or check the configured url",
-                         directory->path);
+        return orch_fail(
+            err, ORCH_E_NOT_FOUND,
+            "the repository's folder %s does not exist; or is the configured url wrong, "
+            "or its file system not mounted?",
+            directory->path);
     }
     return orch_fail_errno(err, errno, "cannot open the repository's folder %s", directory->path);
 }

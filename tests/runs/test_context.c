@@ -162,10 +162,15 @@ START_TEST(test_key_file)
     folder_write(t.dir, "key", wrong[_i]);
     int32_t rc = open_again();
     if (_i < 3) {
-        ASSERT_FAILS(rc, ORCH_E_CONFIG, err, "does not hold 64 lower-case hex digits");
+        ASSERT_FAILS(rc, ORCH_E_CONFIG, err,
+                     "repository \"main\" does not hold 64 lower-case hex digits");
     } else {
         ck_assert_int_eq(rc, ORCH_E_ACCESS);
     }
+    CLEANUP_FREE char *path = folder_path(t.dir, "key");
+    ck_assert_int_eq(remove(path), 0);
+    ASSERT_FAILS(open_again(), ORCH_E_CONFIG, err,
+                 "cannot read the key_file of repository \"main\": ");
 }
 END_TEST
 
