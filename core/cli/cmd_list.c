@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/proofs.h"
 #include "cli/render.h"
+#include "cli/values.h"
 
 struct filter {
     const char *component, *state, *label;
@@ -54,10 +55,7 @@ static int run(struct cli *cli)
                             .label = cli_value(cli, "label")};
     struct set_list sets = {0};
     bool damaged = false;
-    int32_t rc = ORCH_OK;
-    if (cli_has(cli, "max-age")) {
-        rc = config_parse_duration(cli_value(cli, "max-age"), &filter.max_age_ms, &err);
-    }
+    int32_t rc = values_duration(cli, "max-age", &filter.max_age_ms, &err);
     if (rc == ORCH_OK && filter.state != NULL && strcmp(filter.state, "completed") != 0 &&
         strcmp(filter.state, "partial") != 0) {
         rc = orch_fail(&err, ORCH_E_CONFIG, "--state is completed or partial");

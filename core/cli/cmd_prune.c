@@ -4,6 +4,15 @@
 
 #define COUNT_MAX 1000000
 
+static int32_t check_limit(const struct cli *cli, const char *flag, int64_t limit,
+                           struct orch_error *err)
+{
+    return cli_has(cli, flag) && limit == 0
+               ? orch_fail(err, ORCH_E_CONFIG,
+                           "--%s: a limit of 0 would take everything: give more", flag)
+               : ORCH_OK;
+}
+
 /* The rule that the flags give. */
 static int32_t take_rule(const struct cli *cli, struct config_retention *rule,
                          struct orch_error *err)
@@ -23,11 +32,8 @@ static int32_t take_rule(const struct cli *cli, struct config_retention *rule,
     }
     rc = rc != ORCH_OK ? rc : values_duration(cli, "max-age", &rule->max_age_ms, err);
     rc = rc != ORCH_OK ? rc : values_size(cli, "max-size", &rule->max_size_bytes, err);
-    if (rc == ORCH_OK && ((cli_has(cli, "max-age") && rule->max_age_ms == 0) ||
-                          (cli_has(cli, "max-size") && rule->max_size_bytes == 0))) {
-        rc = orch_fail(err, ORCH_E_CONFIG, "a limit of 0 would take everything: give more");
-    }
-    return rc;
+    rc = rc != ORCH_OK ? rc : check_limit(cli, "max-age", rule->max_age_ms, err);
+    return rc != ORCH_OK ? rc : check_limit(cli, "max-size", rule->max_size_bytes, err);
 }
 
 static int32_t take_options(struct cli *cli, struct config_retention *rule,

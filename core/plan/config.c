@@ -87,6 +87,17 @@ const struct config_component *config_component(const struct config *config, con
                    compare_component);
 }
 
+void config_suggest_component(const struct config *config, const char *name, struct buffer *hint)
+{
+    CLEANUP_FREE const char **names = calloc(config->component_count + 1, sizeof(*names));
+    for (size_t i = 0; names != NULL && i < config->component_count; i++) {
+        names[i] = config->components[i].name;
+    }
+    if (names != NULL) {
+        suggest_append(hint, name, names, config->component_count);
+    }
+}
+
 int32_t config_repository(const struct config *config, const char *name,
                           const struct config_repository **out, struct orch_error *err)
 {

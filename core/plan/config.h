@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "graph/graph.h"
 #include "plugin/info.h"
 
@@ -98,6 +99,8 @@ void config_free(struct config *config);
 void config_cleanup(struct config **slot);
 
 const struct config_component *config_component(const struct config *config, const char *name);
+/* Appends "; did you mean …?" for the name of a component that there is not (plan/suggest.h). */
+void config_suggest_component(const struct config *config, const char *name, struct buffer *hint);
 /* `name` NULL: the only repository, or the one called "main"; else an error that lists them. */
 int32_t config_repository(const struct config *config, const char *name,
                           const struct config_repository **out,

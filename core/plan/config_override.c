@@ -46,13 +46,7 @@ static int32_t fail_component(const struct config *config, const struct assignme
                               struct orch_error *err)
 {
     CLEANUP_BUFFER struct buffer hint = BUFFER_INIT;
-    CLEANUP_FREE const char **names = calloc(config->component_count + 1, sizeof(*names));
-    for (size_t i = 0; names != NULL && i < config->component_count; i++) {
-        names[i] = config->components[i].name;
-    }
-    if (names != NULL) {
-        suggest_append(&hint, a->component, names, config->component_count);
-    }
+    config_suggest_component(config, a->component, &hint);
     const char *text = buffer_string(&hint);
     return orch_fail(err, ORCH_E_CONFIG, "--target %s.%s: there is no component %s%s", a->component,
                      a->option, a->component, text == NULL ? "" : text);

@@ -119,13 +119,7 @@ static int32_t take_components(const struct reading *r, const config_setting_t *
         const config_setting_t *element = config_setting_get_elem(setting, (unsigned int)i);
         if (config_component(config, list[i]) == NULL) {
             CLEANUP_BUFFER struct buffer hint = BUFFER_INIT;
-            CLEANUP_FREE const char **names = calloc(config->component_count + 1, sizeof(*names));
-            for (size_t k = 0; names != NULL && k < config->component_count; k++) {
-                names[k] = config->components[k].name;
-            }
-            if (names != NULL) {
-                suggest_append(&hint, list[i], names, config->component_count);
-            }
+            config_suggest_component(config, list[i], &hint);
             const char *end = buffer_string(&hint);
             return document_fail(element, r->err, "there is no component %.80s in %s%s", list[i],
                                  config->dir, end == NULL ? "" : end);

@@ -194,6 +194,17 @@ START_TEST(test_invocations)
 }
 END_TEST
 
+/* What to do is said once. */
+START_TEST(test_no_repository)
+{
+    ASSERT_EXIT(EXIT_FAILED, "list");
+    CLEANUP_FREE char *told = folder_read(dir, "err");
+    const char *advice = strstr(told, "orchestrate init");
+    ck_assert_ptr_nonnull(advice);
+    ck_assert_ptr_null(strstr(advice + 1, "orchestrate init"));
+}
+END_TEST
+
 /* Every error with --json is one document with code, message and exit, whatever bytes are in it. */
 START_TEST(test_errors_as_json)
 {
@@ -275,6 +286,10 @@ START_TEST(test_backup_options)
         {{"backup", "--base", "latest"}, "--base goes with --type incremental"},
         {{"backup", "--complete", "latest"}, "--complete is not built yet"},
         {{"backup", "nothing"}, "there is no component \"nothing\""},
+        {{"backup", "bace"}, "/conf.d; did you mean base?"},
+        {{"list", "--max-age", "foo"}, "--max-age: \"foo\" is not a duration"},
+        {{"prune", "--max-age", "0s"}, "--max-age: a limit of 0 would take everything: give more"},
+        {{"prune", "--max-size", "0"}, "--max-size: a limit of 0"},
         {{"restore", "latest", "--strategy", "merge-preserve", "--yes"}, "is not built yet"},
         {{"restore", "latest", "--strategy", "x", "--yes"}, "there is no strategy \"x\""},
         {{"restore", "latest", "--select", "x", "--yes"}, "--select is not built yet"},
@@ -433,10 +448,11 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_exit_codes);
     tcase_add_loop_test(tests, test_invocations, 0, (int)COUNT_OF(invocations));
+    tcase_add_test(tests, test_no_repository);
     tcase_add_loop_test(tests, test_errors_as_json, 0, 4);
     tcase_add_loop_test(tests, test_full_disk, 0, 3);
     tcase_add_test(tests, test_backup);
-    tcase_add_loop_test(tests, test_backup_options, 0, 19);
+    tcase_add_loop_test(tests, test_backup_options, 0, 23);
     tcase_add_test(tests, test_restore);
     tcase_add_test(tests, test_plan);
     tcase_add_loop_test(tests, test_cancelled, 0, 3);
