@@ -113,10 +113,11 @@ int32_t config_files_load(const char *dir, struct config_files *files, struct or
     }
     free(names);
     if (rc == ORCH_OK && files->count == 0) {
-        rc = orch_fail(err, ORCH_E_CONFIG,
-                       "the configuration folder %s holds no file *.conf; a sample comes with "
-                       "orchestrate",
-                       dir);
+        rc = orch_fail(
+            err, ORCH_E_CONFIG,
+            "the configuration folder %s holds no file *.conf; a sample to copy and adapt "
+            "is installed in %s, and is in conf.d of the sources",
+            dir, ORCHESTRATE_SAMPLE_DIR);
     }
     return rc;
 }

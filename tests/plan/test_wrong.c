@@ -380,6 +380,7 @@ START_TEST(test_folder)
     fixture_setup(&f);
     fixture_fail(&f, &err);
     ck_assert_ptr_nonnull(strstr(err.message, "holds no file *.conf"));
+    ck_assert_ptr_nonnull(strstr(err.message, "share/doc/orchestrate/conf.d"));
     ck_assert_int_eq(config_load("/nonexistent/conf.d", &f.plugins, &config, &err), ORCH_E_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.message, "/nonexistent/conf.d: No such file"));
     ck_assert_ptr_nonnull(strstr(err.message, "--config"));
