@@ -284,6 +284,9 @@ static void print_restore(const json_t *document, const struct restore_options *
     }
     if (rc == ORCH_OK && options->dry_run) {
         (void)printf("Preflight passed. Nothing was changed.\n");
+    } else if (rc == ORCH_OK && result->verified == 0) {
+        (void)printf("All checks passed in %s, for set %s; nothing was to be restored (run %.8s)\n",
+                     render_duration(result->elapsed_ms, time), result->set_name, result->run_id);
     } else if (rc == ORCH_OK) {
         (void)printf("Restored and verified %zu components from set %s in %s (run %.8s)\n",
                      result->verified, result->set_name, render_duration(result->elapsed_ms, time),

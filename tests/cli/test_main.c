@@ -368,6 +368,13 @@ START_TEST(test_plan)
     ASSERT_EXIT(EXIT_PARTIAL, "run", "recover", "--yes"); /* base is back */
     assert_says("err", "ended with exit status 9");
     ASSERT_EXIT(EXIT_USAGE, "run", "none");
+    ASSERT_EXIT(EXIT_DONE, "restore", "latest", "--yes", "--restart");
+    /* Nothing but a check. */
+    folder_write(dir, "conf.d/plans/look.plan",
+                 "plan: { steps = ( { backup: { } }, { check: { command = \"true\"; } } ); };\n");
+    ASSERT_EXIT(EXIT_DONE, "run", "look", "--yes");
+    assert_says("out", "All checks passed in ");
+    assert_says("out", "nothing was to be restored");
 }
 END_TEST
 
