@@ -144,8 +144,10 @@ static int32_t read_file(const char *path, const char *what, char **out, struct 
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        return orch_fail(err, ORCH_E_CONFIG, "%s_file: cannot read %s: %s", what, path,
-                         strerror(errno));
+        return orch_fail(err, ORCH_E_CONFIG,
+                         "%s_file: cannot read %s: %s; the file that the configuration names must "
+                         "be there and readable",
+                         what, path, strerror(errno));
     }
     if (!S_ISREG(st.st_mode)) {
         return orch_fail(err, ORCH_E_CONFIG, "%s_file: %s is not a regular file", what, path);

@@ -95,8 +95,8 @@ static int32_t read_key_file(const struct config_repository *repository, uint8_t
     int32_t rc = file_read(repository->key_file, 4096, &text, &why);
     if (rc != ORCH_OK) {
         return orch_fail(err, ORCH_E_CONFIG,
-                         "cannot read the key_file of repository \"%s\": %s; bring the file back, "
-                         "or say in the configuration where it is",
+                         "cannot read the key_file of repository \"%s\": %s; the file that the "
+                         "configuration names must be there and readable",
                          repository->name, why.message);
     }
     size_t len = text.len;

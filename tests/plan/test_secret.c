@@ -96,8 +96,10 @@ START_TEST(test_file_kinds)
     char *out = NULL;
     struct config_secret missing = {.file = (char *)(uintptr_t) "/nonexistent/pw"};
     ck_assert_int_eq(config_secret_read(&missing, "pw", &out, &err), ORCH_E_CONFIG);
-    ck_assert_str_eq(err.message,
-                     "pw_file: cannot read /nonexistent/pw: No such file or directory");
+    ck_assert_str_eq(
+        err.message,
+        "pw_file: cannot read /nonexistent/pw: No such file or directory; the file that "
+        "the configuration names must be there and readable");
     struct config_secret folder = {.file = f.dir};
     ck_assert_int_eq(config_secret_read(&folder, "pw", &out, &err), ORCH_E_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.message, "not a regular file"));
