@@ -13,6 +13,7 @@
 #include "files/facts.h"
 #include "files/judge.h"
 #include "files/name.h"
+#include "files/noted.h"
 #include "files/place.h"
 #include "files/tally.h"
 #include "files/walk.h"
@@ -230,6 +231,22 @@ static int32_t judge_excluded(const struct preflight *preflight, const char *fac
     return rc;
 }
 
+/* The same for files that the backup noted as unreadable. */
+static int32_t judge_noted(const struct preflight *preflight, const char *facts_json,
+                           struct orch_error *err)
+{
+    struct noted noted;
+    int32_t rc = noted_live(facts_json, &preflight->roots, &noted, err);
+    if (rc != ORCH_OK || noted.live == 0) {
+        return rc;
+    }
+    return orch_judge(preflight->host, ORCH_VERDICT_WARN, 0, "noted-files-lost", noted.first, err,
+                      "files that the backup could not read are there now (%s%" PRIu64
+                      " of them, %s first) and go with the old tree: copy them away if they are "
+                      "needed",
+                      noted.more ? "at least " : "", noted.live, noted.first);
+}
+
 int32_t volumes_preflight(const struct volumes *volumes, const struct orch_restore *restore,
                           struct orch_error *err)
 {
@@ -254,6 +271,9 @@ int32_t volumes_preflight(const struct volumes *volumes, const struct orch_resto
     }
     if (rc == ORCH_OK) {
         rc = judge_excluded(&preflight, restore->facts_json, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = judge_noted(&preflight, restore->facts_json, err);
     }
     free(preflight.roots.items);
     return rc;

@@ -142,6 +142,90 @@ START_TEST(test_check_symlink)
 }
 END_TEST
 
+/* A tree with three things that an ordinary user cannot read, backed up by that user. */
+static void back_up_noted(void)
+{
+    treecase_load(PLUGIN_PATH, t.data);
+    tree_become_ordinary(t.scratch);
+    tree_mkdir(t.data, 0755);
+    tree_mkdir(treecase_at("closed"), 0700);
+    tree_text(treecase_at("closed/in"), "x");
+    tree_text(treecase_at("a"), "x");
+    tree_text(treecase_at("no"), "x");
+    tree_text(treecase_at("odd\n\xff"), "x");
+    ck_assert_int_eq(chmod(treecase_at("no"), 0), 0);
+    ck_assert_int_eq(chmod(treecase_at("odd\n\xff"), 0), 0);
+    ck_assert_int_eq(chmod(treecase_at("closed"), 0), 0);
+    treecase_must(harness_option(t.host, "on_unreadable", "note", &t.err));
+    treecase_must(harness_open(t.host, &t.err));
+    treecase_backup(0);
+    ck_assert_int_eq(treecase_fact_count("unreadable"), 3);
+}
+
+/* Noted files that are there now go with the old tree: a warning counts them and names the first.
+ */
+START_TEST(test_check_noted)
+{
+    char part[PATH_MAX + 64];
+    back_up_noted();
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    (void)snprintf(part, sizeof(part), "(3 of them, %s first)", treecase_at("closed"));
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", part), 1);
+    ck_assert_uint_eq(harness_worst(t.host), ORCH_VERDICT_WARN);
+    ck_assert_int_eq(chmod(treecase_at("closed"), 0700), 0);
+    tree_remove(treecase_at("closed"));
+    ck_assert_int_eq(unlink(treecase_at("no")), 0);
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", "(1 of them, "), 1);
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", "odd\\x0a\\xff first)"), 1);
+    treecase_must(harness_restore(t.host, TREECASE_RUN, 1, &t.err));
+    ck_assert_int_eq(access(treecase_at("odd\n\xff"), F_OK), -1);
+    ck_assert_int_eq(access(treecase_at("a"), F_OK), 0);
+}
+END_TEST
+
+/* 0: none is there; 1: restored elsewhere; 2: facts of a part without such; 3: odd facts. */
+START_TEST(test_check_noted_none)
+{
+    static const char *const names[] = {"\"unreadable\"", "\"names\""};
+    back_up_noted();
+    if (_i == 0) {
+        ck_assert_int_eq(chmod(treecase_at("closed"), 0700), 0);
+        treecase_wipe();
+    } else if (_i == 1) {
+        treecase_must(harness_option(t.host, "root", t.scratch, &t.err));
+        treecase_reopen();
+    } else {
+        char *facts = strdup(harness_facts(t.host));
+        char *at = strstr(facts, "\"unreadable\"");
+        ck_assert_ptr_nonnull(at);
+        at = strstr(at, names[_i - 2]);
+        ck_assert_ptr_nonnull(at);
+        at[1] = 'X';
+        harness_set_facts(t.host, facts);
+        free(facts);
+    }
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", ""), 0);
+    ck_assert_uint_ne(harness_worst(t.host), ORCH_VERDICT_REFUSE);
+}
+END_TEST
+
+/* The facts name the first hundred only. */
+START_TEST(test_check_noted_many)
+{
+    back_up_noted();
+    char *facts = strdup(harness_facts(t.host));
+    char *count = strstr(facts, "\"unreadable\":{\"count\":3");
+    ck_assert_ptr_nonnull(count);
+    *strchr(count, '3') = '4';
+    harness_set_facts(t.host, facts);
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", "(at least 3 of them, "), 1);
+    free(facts);
+}
+END_TEST
+
 int main(void)
 {
     int root = geteuid() == 0;
@@ -154,6 +238,9 @@ int main(void)
     tcase_add_test(tc, test_check_space);
     tcase_add_loop_test(tc, test_check_paths, 0, 2);
     tcase_add_test(tc, test_check_symlink);
+    tcase_add_test(tc, test_check_noted);
+    tcase_add_loop_test(tc, test_check_noted_none, 0, 4);
+    tcase_add_test(tc, test_check_noted_many);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
