@@ -27,9 +27,11 @@ struct config {
     uint64_t xattrs_lost; /* attributes that could not be set */
 };
 
-/* restore.c */
+/* preflight.c: gives the verdicts of `check`. Touches nothing. */
 int32_t config_check(const struct config *config, const struct orch_restore *restore,
                      struct orch_error *err) ORCH_CHECKED;
+
+/* restore.c */
 int32_t config_restore(struct config *config, const struct orch_restore *restore,
                        struct orch_error *err) ORCH_CHECKED;
 int32_t config_verify(struct config *config, const struct orch_restore *restore,
