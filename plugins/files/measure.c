@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include <orchestrate/support.h>
+
 #include "cleanup.h"
 #include "links.h"
 #include "name.h"
@@ -136,6 +138,25 @@ static int32_t on_entry(void *ctx, const struct walk_entry *entry, struct orch_e
                : no_memory(err);
 }
 
+/* A folder that lets nobody in, as one that a backup noted, adds no more than itself in both:
+ * the sums tell whether that is right. */
+static int32_t on_note(void *ctx, uint32_t what, const uint8_t *name, size_t len, int os_errno,
+                       struct orch_error *err)
+{
+    const struct run *run = ctx;
+    char shown[NAME_SHOWN_MAX];
+    if (what != WALK_UNREADABLE) {
+        return ORCH_OK;
+    }
+    (void)name_shown(shown, name, len);
+    if (os_errno != EACCES) {
+        return orch_fail_errno(err, os_errno, "cannot read %s", shown);
+    }
+    orch_log(run->measure->host, ORCH_LOG_WARNING, "cannot look into %s: %s", shown,
+             strerror(os_errno));
+    return ORCH_OK;
+}
+
 static int32_t run_walk(struct run *run, struct orch_error *err)
 {
     const struct measure *measure = run->measure;
@@ -146,7 +167,9 @@ static int32_t run_walk(struct run *run, struct orch_error *err)
         .missing_root_ok = 1,
         .skip_temporary = measure->skip_temporary,
     };
-    struct walk_visitor visitor = {.ctx = run, .entry = on_entry};
+    /* What cannot be read cannot be copied. */
+    struct walk_visitor visitor = {
+        .ctx = run, .entry = on_entry, .note = run->build == NULL ? on_note : NULL};
     int32_t rc = walk_roots_ahead(&options, &visitor, err);
     links_free(&run->links);
     bytes_free(&run->meta);

@@ -20,8 +20,8 @@ struct measure {
     int skip_temporary;
 };
 
-/* Walks and looks, without reading content: the same sums that the backup of the same tree states.
- */
+/* Walks and looks, without reading content: the same sums that the backup of the same tree states,
+ * also where that noted a folder it could not enter. */
 int32_t measure_trees(const struct measure *measure, struct tally_sums *sums,
                       struct orch_error *err) ORCH_CHECKED;
 

@@ -184,6 +184,20 @@ START_TEST(test_check_noted)
 }
 END_TEST
 
+/* The folder comes back as closed as it was, and empty: who cannot enter it can verify even so. */
+START_TEST(test_verify_noted_folder)
+{
+    back_up_noted();
+    treecase_restore_whole(TREECASE_RUN);
+    ck_assert_int_eq(tree_count(t.scratch, "orch-"), 0);
+    tree_text(treecase_at("more"), "x");
+    treecase_must(harness_verify(t.host, TREECASE_RUN, &t.err));
+    ck_assert_uint_eq(harness_worst(t.host), ORCH_VERDICT_REFUSE);
+    ck_assert_int_eq(chmod(treecase_at("closed"), 0700), 0);
+    ck_assert_int_eq(rmdir(treecase_at("closed")), 0);
+}
+END_TEST
+
 /* 0: none is there; 1: restored elsewhere; 2: facts of a part without such; 3: odd facts. */
 START_TEST(test_check_noted_none)
 {
@@ -239,6 +253,7 @@ int main(void)
     tcase_add_loop_test(tc, test_check_paths, 0, 2);
     tcase_add_test(tc, test_check_symlink);
     tcase_add_test(tc, test_check_noted);
+    tcase_add_test(tc, test_verify_noted_folder);
     tcase_add_loop_test(tc, test_check_noted_none, 0, 4);
     tcase_add_test(tc, test_check_noted_many);
     suite_add_tcase(suite, tc);
