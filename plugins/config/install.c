@@ -258,6 +258,14 @@ static int32_t put_symlink(struct run *run, const struct walk_entry *entry, cons
                       : fail_on(entry->name, entry->name_len, error, act, err);
 }
 
+/* The walk enters this folder next: one that shuts out its own owner is opened up for that. */
+static void let_in(const struct walk_entry *entry)
+{
+    if (faccessat(entry->dir_fd, entry->base, R_OK | X_OK, AT_EACCESS) != 0) {
+        (void)fchmodat(entry->dir_fd, entry->base, (entry->st->st_mode & 07777) | 0700, 0);
+    }
+}
+
 /* Its metadata come at the end: here it only has to be there and to be writable. */
 static int32_t put_folder(struct run *run, const struct walk_entry *entry, const struct meta *meta,
                           const struct spot *spot, struct orch_error *err)
@@ -295,6 +303,7 @@ static int32_t on_prepared(void *ctx, const struct walk_entry *entry, struct orc
     struct spot spot;
     int32_t rc = spot_find(run, entry->name, entry->name_len, &spot, err);
     if (rc == ORCH_OK && S_ISDIR(meta.mode)) {
+        let_in(entry);
         rc = put_folder(run, entry, &meta, &spot, err);
     } else if (rc == ORCH_OK && S_ISLNK(meta.mode)) {
         rc = put_symlink(run, entry, &meta, &spot, err);
@@ -331,6 +340,9 @@ static int32_t on_live(void *ctx, const struct walk_entry *entry, struct orch_er
     mode_t mode = entry->st->st_mode;
     if ((!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode)) || is_prepared(run, entry)) {
         return ORCH_OK;
+    }
+    if (S_ISDIR(mode)) {
+        let_in(entry);
     }
     return list_add(&run->extra, entry->name, entry->name_len) == 0 ? ORCH_OK : no_memory(err);
 }

@@ -10,8 +10,10 @@
 #include "config.h"
 #include "files/facts.h"
 #include "files/judge.h"
+#include "files/noted.h"
 #include "files/place.h"
 #include "files/tally.h"
+#include "readable.h"
 
 static int32_t judge_space(const struct config *config, const char *path, uint64_t need,
                            struct orch_error *err)
@@ -61,6 +63,39 @@ static int32_t judge_target(const struct config *config, const struct root *root
     return rc == ORCH_OK ? judge_space(config, root->path, need, err) : rc;
 }
 
+/* Files that the backup noted as unreadable are removed like others that it does not have: only the
+ * copy keeps them. */
+static int32_t judge_noted(const struct config *config, const char *facts_json,
+                           struct orch_error *err)
+{
+    struct noted noted;
+    int32_t rc = noted_live(facts_json, &config->roots, &noted, err);
+    if (rc != ORCH_OK || noted.live == 0) {
+        return rc;
+    }
+    return orch_judge(config->host, ORCH_VERDICT_WARN, 0, "noted-files-lost", noted.first, err,
+                      "files that the backup could not read are there now (%s%" PRIu64
+                      " of them, %s first) and are removed; a copy stays in %s/aside only for as "
+                      "long as aside_keep = %" PRId64 " lets it: copy them away if they are needed",
+                      noted.more ? "at least " : "", noted.live, noted.first, config->work_dir,
+                      config->aside_keep);
+}
+
+/* What becomes of the live files: set aside, some of them for good. */
+static int32_t judge_aside(const struct config *config, const struct orch_restore *restore,
+                           uint64_t need, struct orch_error *err)
+{
+    if (config->work_dir == NULL) {
+        return orch_judge(config->host, ORCH_VERDICT_REFUSE, 0, "no-work-dir", NULL, err,
+                          "there is no work folder in which the old files can be set aside");
+    }
+    int32_t rc = judge_space(config, config->work_dir, need, err);
+    if (rc == ORCH_OK) {
+        rc = readable_judge(config, restore, err);
+    }
+    return rc == ORCH_OK ? judge_noted(config, restore->facts_json, err) : rc;
+}
+
 int32_t config_check(const struct config *config, const struct orch_restore *restore,
                      struct orch_error *err)
 {
@@ -75,11 +110,8 @@ int32_t config_check(const struct config *config, const struct orch_restore *res
                           why.message);
     }
     rc = judge_paths(config->host, restore->facts_json, &config->roots, err);
-    if (rc == ORCH_OK && config->work_dir == NULL) {
-        rc = orch_judge(config->host, ORCH_VERDICT_REFUSE, 0, "no-work-dir", NULL, err,
-                        "there is no work folder in which the old files can be set aside");
-    } else if (rc == ORCH_OK) {
-        rc = judge_space(config, config->work_dir, sums.bytes * 2, err);
+    if (rc == ORCH_OK) {
+        rc = judge_aside(config, restore, sums.bytes * 2, err);
     }
     if (rc == ORCH_OK && geteuid() != 0) {
         rc = orch_judge(config->host, ORCH_VERDICT_WARN, 0, "owners-not-restored", NULL, err,

@@ -389,6 +389,88 @@ START_TEST(test_mounted_file)
 }
 END_TEST
 
+/* A configuration with two things that an ordinary user cannot read, backed up by that user. */
+static void back_up_noted(void)
+{
+    tree_become_ordinary(t.scratch);
+    make_etc();
+    ck_assert_int_eq(chmod(treecase_at("conf.d/10-a.conf"), 0), 0);
+    ck_assert_int_eq(chmod(treecase_at("empty"), 0), 0);
+    treecase_must(harness_option(t.host, "on_unreadable", "note", &t.err));
+    open_and_backup();
+    ck_assert_int_eq(treecase_fact_count("unreadable"), 2);
+}
+
+/* What cannot be read cannot be set aside: refused before anything is touched. */
+START_TEST(test_unreadable_refused)
+{
+    back_up_noted();
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_uint_eq(harness_worst(t.host), ORCH_VERDICT_REFUSE);
+    ck_assert_int_eq(treecase_verdict("target-not-readable", "2 of them cannot be read"), 1);
+    ck_assert_int_eq(treecase_verdict("target-not-readable", "conf.d/10-a.conf first"), 1);
+    ck_assert_int_eq(treecase_verdict("target-not-readable", "make them readable"), 1);
+    ck_assert_int_eq(access(t.work, F_OK), -1);
+    /* Made readable, they are removed and kept in the copy: a warning, and the restore works. */
+    ck_assert_int_eq(chmod(treecase_at("conf.d/10-a.conf"), 0400), 0);
+    ck_assert_int_eq(rmdir(treecase_at("empty")), 0);
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_uint_eq(harness_worst(t.host), ORCH_VERDICT_WARN);
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", "(1 of them, "), 1);
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", "aside_keep = 3"), 1);
+    char *before = tree_describe(t.data);
+    treecase_must(harness_restore(t.host, TREECASE_RUN, 1, &t.err));
+    treecase_verify_good(TREECASE_RUN);
+    ck_assert_int_eq(access(treecase_at("conf.d/10-a.conf"), F_OK), -1);
+    ck_assert_int_eq(access(treecase_at("empty"), F_OK), 0);
+    char *aside = aside_path(TREECASE_RUN);
+    char *copy = tree_join(aside, "conf.d/10-a.conf");
+    char *text = tree_read(copy);
+    ck_assert_str_eq(text, "a = 1\n");
+    /* Given up, all is back, and the folder that nobody may enter is gone again. */
+    treecase_must(harness_settle(t.host, TREECASE_RUN, ORCH_SETTLE_FAILED, &t.err));
+    treecase_is_as(before);
+    free(before);
+    free(text);
+    free(copy);
+    free(aside);
+}
+END_TEST
+
+/* Root can read it all: a warning, no refusal. */
+START_TEST(test_noted_as_root)
+{
+    back_up_noted();
+    tree_become_root_again();
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_uint_eq(harness_worst(t.host), ORCH_VERDICT_WARN);
+    ck_assert_int_eq(treecase_verdict("noted-files-lost", "(2 of them, "), 1);
+    treecase_restore_whole(TREECASE_RUN);
+    ck_assert_int_eq(access(treecase_at("conf.d/10-a.conf"), F_OK), -1);
+}
+END_TEST
+
+/* 0: an excluded file stays where it is, so nobody has to read it. 1: a run that is resumed has its
+ * copy already. */
+START_TEST(test_unreadable_no_matter)
+{
+    tree_become_ordinary(t.scratch);
+    make_etc();
+    treecase_must(harness_option(t.host, "exclude", "*.secret", &t.err));
+    open_and_backup();
+    if (_i == 1) {
+        treecase_must(harness_restore(t.host, TREECASE_RUN, 1, &t.err));
+    }
+    const char *file = treecase_at(_i == 0 ? "key.secret" : "main.conf");
+    tree_text(file, "x");
+    ck_assert_int_eq(chmod(file, 0), 0);
+    treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
+    ck_assert_uint_ne(harness_worst(t.host), ORCH_VERDICT_REFUSE);
+    treecase_must(harness_restore(t.host, TREECASE_RUN, 2, &t.err));
+    treecase_verify_good(TREECASE_RUN);
+}
+END_TEST
+
 int main(void)
 {
     int root = geteuid() == 0;
@@ -412,7 +494,10 @@ int main(void)
     tcase_add_test(tc, test_own_leftovers);
     tcase_add_test(tc, test_other_place);
     tcase_add_loop_test(tc, test_refusals, 0, 3);
+    tcase_add_test(tc, test_unreadable_refused);
+    tcase_add_loop_test(tc, test_unreadable_no_matter, 0, 2);
     if (root) {
+        tcase_add_test(tc, test_noted_as_root);
         tcase_add_test(tc, test_mounted_file);
     }
     suite_add_tcase(suite, tc);
