@@ -1,10 +1,12 @@
 /* cmd_status.c: health: how old the newest good backup of each component is, what is at work, what
  * was left unfinished. Exit code 1 when something needs attention. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "cli/output.h"
+#include "cli/proofs.h"
 #include "cli/render.h"
 #include "engine/lease.h"
 #include "engine/runlog.h"
@@ -13,6 +15,7 @@
 struct status {
     struct cli *cli;
     struct set_list sets;
+    bool *damaged; /* for each of the sets: its last verification found it hurt */
     json_t *components;
     json_t *problems;
     int64_t now_ns;
@@ -36,17 +39,40 @@ static void on_damaged(void *ctx, const char *name, const struct orch_error *why
     problem(ctx, "%s cannot be read: %s", name, why->message);
 }
 
+static int32_t add_damaged(struct status *s, struct orch_error *err)
+{
+    s->damaged = calloc(s->sets.count + 1, sizeof(*s->damaged));
+    if (s->damaged == NULL) {
+        return orch_fail(err, ORCH_E_NOMEM, "no memory for a list of sets");
+    }
+    for (size_t i = 0; i < s->sets.count; i++) {
+        struct proof proof;
+        char text[PROOFS_TEXT];
+        s->damaged[i] = proofs_find(s->cli, s->sets.sets[i], &proof) && !proof.good;
+        if (s->damaged[i]) {
+            problem(s, "set %s is %s; \"orchestrate verify %s\" tells what is hurt",
+                    s->sets.sets[i]->name, proofs_text(&proof, s->now_ns, text),
+                    s->sets.sets[i]->name);
+        }
+    }
+    return ORCH_OK;
+}
+
 static void add_component(struct status *s, const struct config_component *component)
 {
     const struct set *newest = NULL;
+    bool any = false;
     for (size_t i = 0; newest == NULL && i < s->sets.count; i++) {
         const struct set_component *held = set_component_find(s->sets.sets[i], component->name);
-        newest = held != NULL && held->good ? s->sets.sets[i] : NULL;
+        bool good = held != NULL && held->good;
+        newest = good && !s->damaged[i] ? s->sets.sets[i] : NULL;
+        any = any || good;
     }
     json_t *json = json_pack("{s:s, s:I}", "component", component->name, "rpo_ms",
                              (json_int_t)component->rpo_ms);
     if (newest == NULL) {
-        problem(s, "%s has never been backed up", component->name);
+        problem(s, any ? "%s is in no set that is sound" : "%s has never been backed up",
+                component->name);
     } else {
         int64_t age_ms = (s->now_ns - newest->started_ns) / 1000000;
         (void)json_object_set_new(json, "set", json_string(newest->name));
@@ -130,6 +156,9 @@ static int run(struct cli *cli)
                        .now_ns = clock_wall_ns()};
     json_t *runs = NULL, *leases = NULL;
     int32_t rc = set_list_load(cli->run.repo, on_damaged, &s, &s.sets, &err);
+    if (rc == ORCH_OK) {
+        rc = add_damaged(&s, &err);
+    }
     for (size_t i = 0; rc == ORCH_OK && i < cli->run.config->component_count; i++) {
         add_component(&s, &cli->run.config->components[i]);
     }
@@ -163,6 +192,7 @@ static int run(struct cli *cli)
     json_decref(s.components);
     json_decref(s.problems);
     set_list_free(&s.sets);
+    free(s.damaged);
     return code;
 }
 

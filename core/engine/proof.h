@@ -1,6 +1,6 @@
 /*
  * proof.h: which sets were verified, how and with what outcome: files proofs/SET_ID, replaced by
- * each verification. A set without one was never verified.
+ * each verification that looked as deep or found damage. A set without one was never verified.
  */
 #ifndef CORE_ENGINE_PROOF_H
 #define CORE_ENGINE_PROOF_H

@@ -63,11 +63,14 @@ static int32_t worker_new(const struct worker_options *options, struct worker **
     worker->thread_socket = -1;
     worker->in_process = options->in_process;
     worker->inline_data = options->inline_data;
-    worker->call_timeout_ms = or_default(options->call_timeout_ms, DEFAULT_TIMEOUT_MS);
     worker->read_ahead = options->read_ahead == 0 || options->read_ahead > WORKER_BLOCKS
                              ? WORKER_BLOCKS
                              : options->read_ahead;
     worker->stall_timeout_ms = or_default(options->stall_timeout_ms, DEFAULT_TIMEOUT_MS);
+    worker->call_timeout_ms =
+        or_default(options->call_timeout_ms, worker->stall_timeout_ms > DEFAULT_TIMEOUT_MS
+                                                 ? worker->stall_timeout_ms
+                                                 : DEFAULT_TIMEOUT_MS);
     worker->job_timeout_ms = options->job_timeout_ms;
     worker->grace_ms = or_default(options->grace_ms, DEFAULT_GRACE_MS);
     worker->cancel = options->cancel;

@@ -34,9 +34,10 @@ struct worker_options {
     bool inline_data;        /* bulk data through the pipe instead of the ring; for tests */
     uint32_t read_ahead;     /* backup: blocks of 1 MiB that the plugin may be ahead of the host; 0,
                                 or more than there are: as many as there are */
-    int64_t call_timeout_ms; /* for every call but backup and restore; 0: 10 minutes */
     int64_t stall_timeout_ms; /* backup, restore: the longest time without any sign of life from the
                                  worker's side of the data flow; 0: 10 minutes */
+    int64_t call_timeout_ms;  /* the same of every other call; 0: 10 minutes, or stall_timeout_ms
+                                 when that is longer */
     int64_t job_timeout_ms;   /* backup, restore: in all; 0: none */
     int64_t grace_ms;         /* cancel: between message, SIGTERM and SIGKILL; 0: 5 seconds */
     const volatile int *cancel; /* becomes non-zero when the run is cancelled; NULL is fine */

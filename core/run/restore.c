@@ -40,13 +40,30 @@ static int32_t pick_up(struct restore *r, char set_text[128], struct orch_error 
 
 static int32_t same_plan(struct restore *r, struct orch_error *err)
 {
-    if (!r->resumed || json_equal(journal_resolved(r->journal), r->plan.resolved)) {
+    static const struct {
+        const char *key, *says;
+    } sides[] = {
+        {"config", "the configuration was changed"},
+        {"steps", "the plan was changed"},
+        {"targets", "the --target options are others"},
+        {"components", "the set's parts are others"},
+    };
+    const char *says = "it is another repository or set";
+    const json_t *then = r->resumed ? journal_resolved(r->journal) : NULL;
+    if (then == NULL || json_equal(then, r->plan.resolved)) {
         return ORCH_OK;
     }
+    for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
+        if (!json_equal(json_object_get(then, sides[i].key),
+                        json_object_get(r->plan.resolved, sides[i].key))) {
+            says = sides[i].says;
+            break;
+        }
+    }
     return orch_fail(err, ORCH_E_REFUSED,
-                     "run %s cannot be resumed: the configuration, the plan or the set's parts are "
-                     "not what they were when it began; start anew with --restart",
-                     r->result->run_id);
+                     "run %s cannot be resumed: %s since it began; undo that, or start anew with "
+                     "--restart, which leaves what was set aside where it is",
+                     r->result->run_id, says);
 }
 
 /* Without --resume, an unfinished restore of the same components is not silently overrun: what it

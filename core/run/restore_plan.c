@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "engine/proof.h"
 
 static json_t *text_array(const char *const *texts, size_t count)
 {
@@ -131,6 +132,41 @@ static bool is_moved(const struct restore_options *options, const char *componen
         }
     }
     return false;
+}
+
+/* What is said of a component that is not restored would send another one to its place. */
+static int32_t check_targets(const struct restore_options *options, const struct restore_plan *plan,
+                             struct orch_error *err)
+{
+    for (size_t i = 0; i < options->target_count; i++) {
+        const char *target = options->targets[i];
+        bool restored = false;
+        for (size_t j = 0; j < plan->job_count; j++) {
+            const char *name = plan->jobs[j].component->name;
+            size_t len = strlen(name);
+            restored = restored || (strncmp(target, name, len) == 0 && target[len] == '.');
+        }
+        if (!restored) {
+            return orch_fail(err, ORCH_E_CONFIG,
+                             "--target %s is for a component that is not restored here; name it "
+                             "among the components, or leave the option out",
+                             target);
+        }
+    }
+    return ORCH_OK;
+}
+
+/* Whole components may still be in it, so it is no reason to refuse. */
+static void warn_of_damage(const struct run_context *ctx, const struct set *set)
+{
+    struct proof proof;
+    struct orch_error ignored = ORCH_ERROR_INIT;
+    if (proof_load(ctx->repo, set->id, &proof, &ignored) == ORCH_OK && !proof.good) {
+        report_text(ctx->report, REPORT_WARNING, NULL,
+                    "set %s was found damaged when it was last verified; \"orchestrate verify %s\" "
+                    "tells what is hurt, \"orchestrate list\" which sets are not",
+                    set->name, set->name);
+    }
 }
 
 static int32_t make_jobs(struct run_context *ctx, const struct restore_options *options,
@@ -282,6 +318,10 @@ int32_t restore_plan_make(struct run_context *ctx, const struct restore_options 
     }
     if (rc == ORCH_OK) {
         rc = make_jobs(ctx, options, index, names, count, plan, err);
+    }
+    if (rc == ORCH_OK) {
+        warn_of_damage(ctx, plan->set);
+        rc = check_targets(options, plan, err);
     }
     if (rc == ORCH_OK) {
         rc = make_steps(ctx, options, names, count, plan, err);

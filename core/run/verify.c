@@ -120,13 +120,14 @@ static int32_t resolve(struct verify *v, const char *text, struct orch_error *er
     return rc;
 }
 
-/* Less than what was proven before does not take its place; damage always does. */
+/* Less than what was looked at before does not take its place, be it good or hurt; damage always
+ * does. */
 static bool is_news(struct repo *repo, const struct proof *proof)
 {
     struct proof before;
     struct orch_error ignored = ORCH_ERROR_INIT;
     bool known = proof_load(repo, proof->set, &before, &ignored) == ORCH_OK;
-    return !known || !proof->good || !before.good || proof->level >= before.level;
+    return !known || !proof->good || proof->level >= before.level;
 }
 
 /* A proof that cannot be stored takes nothing from what was found: only told. */

@@ -72,6 +72,22 @@ class Damage(Scenario):
         self.assertGreater(hurt_named, 0)
         self.expect(0, system.command.run('verify', '--level', 'data'))
 
+    def test_status_tells_of_damage(self):
+        """A set that was found hurt is not the newest good one, and a quick look does not make it good again."""
+        system, _ = self.prepared(('settings',), 40)
+        self.expect(0, system.command.run('status'), 'All is well')
+        packs = [p for p in self.files(system.path('repository')) if '/packs/' in p]
+        for path in packs:
+            self.flip(path, os.path.getsize(path) // 2, 0x10)
+        self.expect(1, system.command.run('verify'))
+        self.expect(0, system.command.run('verify', '--level', 'manifest'))
+        self.expect(1, system.command.run('status'), 'DAMAGED', 'settings is in no set that is sound')
+        self.expect(4, system.command.run('restore', 'latest', '--dry-run'), 'was found damaged')
+        for path in packs:
+            self.flip(path, os.path.getsize(path) // 2, 0x10)
+        self.expect(0, system.command.run('verify'))
+        self.expect(0, system.command.run('status'), 'All is well')
+
     def test_damage_elsewhere_does_not_stop_a_recovery(self):
         """Of three sets one manifest is damaged and the packs of another are gone: the third comes back."""
         system, before = self.prepared(('settings', 'uploads'), 40)

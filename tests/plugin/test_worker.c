@@ -441,6 +441,27 @@ START_TEST(test_job_timeout)
 }
 END_TEST
 
+/* What asks whether it is cancelled may take longer than a call that is silent. */
+START_TEST(test_a_long_call_lives)
+{
+    struct recorder recorder = {0};
+    struct worker_verdicts verdicts = {0};
+    struct worker *worker = NULL;
+    struct worker_options options = fixture_options("mixed", _i);
+    struct fixture_values values = {0};
+    options.call_timeout_ms = 2000;
+    fixture_number(&values, "slow", 1);
+    fixture_finish(&values);
+    ASSERT_OK(worker_start(&options, &worker, &ok));
+    ASSERT_OK(worker_open(worker, &values.options, &ok));
+    struct orch_restore restore = fixture_restore(&recorder, "{}");
+    ASSERT_OK(worker_verify(worker, &restore, &verdicts, &ok));
+    ck_assert_uint_eq(verdicts.count, 1);
+    worker_verdicts_free(&verdicts);
+    ASSERT_OK(worker_close(worker, &ok));
+}
+END_TEST
+
 /* ---- start ---- */
 
 START_TEST(test_no_program)
@@ -474,6 +495,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tcase, test_cancel_by_flag, 0, MODE_COUNT);
     tcase_add_loop_test(tcase, test_slow_host_is_no_stall, 0, MODE_PROCESSES);
     tcase_add_loop_test(tcase, test_job_timeout, 0, MODE_PROCESSES);
+    tcase_add_loop_test(tcase, test_a_long_call_lives, 0, MODE_PROCESSES);
     tcase_add_test(tcase, test_no_program);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -197,6 +197,25 @@ START_TEST(test_requests)
 }
 END_TEST
 
+/* What is said of a component that stays as it is; the other one would go to its own place. */
+START_TEST(test_target_of_another)
+{
+    static const char *const targets[] = {"base.path=/tmp/elsewhere"};
+    rb_prepare();
+    const char *const one[] = {"top"};
+    struct restore_step step = {.components = one, .component_count = 1};
+    struct restore_options options = {.set = rb_set,
+                                      .steps = &step,
+                                      .step_count = 1,
+                                      .targets = targets,
+                                      .target_count = 1};
+    ASSERT_FAILS(rb_restore(&options), ORCH_E_CONFIG, rb_err,
+                 "--target base.path=/tmp/elsewhere is for a component that is not restored");
+    rb_assert_untouched();
+    rb_finish();
+}
+END_TEST
+
 START_TEST(test_a_step_of_all_stands_alone)
 {
     rb_prepare();
@@ -297,6 +316,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_target_is_busy);
     tcase_add_test(tests, test_confirmation);
     tcase_add_loop_test(tests, test_requests, 0, (int)COUNT_OF(requests));
+    tcase_add_test(tests, test_target_of_another);
     tcase_add_test(tests, test_a_step_of_all_stands_alone);
     tcase_add_test(tests, test_a_component_that_failed);
     tcase_add_test(tests, test_a_set_without_the_component);

@@ -161,7 +161,7 @@ START_TEST(test_elsewhere)
     list_packs(after, sizeof(after));
     ck_assert_uint_gt(strlen(after), strlen(before));
     before[strcspn(before, "\n")] = 0;
-    char command[512];
+    char command[4400];
     (void)snprintf(command, sizeof(command),
                    "printf '\\377\\377' | dd of='%s' bs=1 seek=1000 conv=notrunc status=none",
                    before);
@@ -233,6 +233,18 @@ START_TEST(test_hurt)
     ck_assert_uint_gt(strlen(json_string_value(json_object_get(first, "problem"))), 0);
     ck_assert(runtest_told(&t, "failure - packs/"));
     json_decref(document);
+    /* A look that cannot see it does not take it back; and whoever restores is told. */
+    ASSERT_OK(verify_run(&t.ctx, set, CHECK_INDEX, &document, &err), err);
+    json_decref(document);
+    struct proof proof = proof_of(set, ORCH_OK);
+    ck_assert(!proof.good && proof.level == CHECK_DATA);
+    struct restore_options restore = runtest_options();
+    struct restore_result result;
+    restore.dry_run = true;
+    int32_t rc = restore_run(&t.ctx, &restore, &result, &err);
+    restore_result_clear(&result);
+    ASSERT_OK(rc, err);
+    ck_assert(runtest_told(&t, "was found damaged when it was last verified"));
     runtest_remove(&t);
 }
 END_TEST
