@@ -21,7 +21,7 @@
 #include "instance.h"
 
 static const struct orch_option options[] = {
-    {"path", ORCH_OPTION_PATH, ORCH_OPTION_REQUIRED, NULL,
+    {"path", ORCH_OPTION_PATH, ORCH_OPTION_REQUIRED | ORCH_OPTION_REPLACED, NULL,
      "The cache's folder, as the application opens it."},
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 const struct orch_option settings_options[SETTINGS_OPTION_COUNT] = {
-    {"path", ORCH_OPTION_PATH, ORCH_OPTION_REQUIRED, NULL,
+    {"path", ORCH_OPTION_PATH, ORCH_OPTION_REQUIRED | ORCH_OPTION_REPLACED, NULL,
      "The folder that holds the stores: index files with their side files."},
     {"pattern", ORCH_OPTION_STRING_LIST, 0, "*.faiss,*.index",
      "Names of index files, as shell patterns; each such file is a store."},

@@ -8,7 +8,7 @@
 #include "volumes.h"
 
 static const struct orch_option options[] = {
-    {"paths", ORCH_OPTION_PATH_LIST, ORCH_OPTION_REQUIRED, NULL,
+    {"paths", ORCH_OPTION_PATH_LIST, ORCH_OPTION_REQUIRED | ORCH_OPTION_REPLACED, NULL,
      "Folders or files to protect; none inside another."},
     {"root", ORCH_OPTION_PATH, 0, "/",
      "Prefix of all paths, where a restore may put them elsewhere."},

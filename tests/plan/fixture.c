@@ -27,7 +27,8 @@ static const struct {
     struct declared options[16];
 } plugins[] = {
     {"volumes",
-     {{"paths", ORCH_OPTION_PATH_LIST, R, NULL, "folders and files to protect"},
+     {{"paths", ORCH_OPTION_PATH_LIST, R | ORCH_OPTION_REPLACED, NULL,
+       "folders and files to protect"},
       {"exclude", ORCH_OPTION_STRING_LIST, 0, "", "patterns to leave out"},
       {"one_file_system", ORCH_OPTION_BOOLEAN, 0, "false", "stay on one file system"}}},
     {"config",
@@ -44,7 +45,9 @@ static const struct {
      {{"url", ORCH_OPTION_STRING, R, NULL, "where the server listens"},
       {"password", ORCH_OPTION_STRING, S, NULL, "of the user"},
       {"user", ORCH_OPTION_STRING, 0, NULL, "the user"}}},
-    {"l1-memory", {{"path", ORCH_OPTION_PATH, R, NULL, "folder of the cache"}}},
+    {"l1-memory",
+     {{"path", ORCH_OPTION_PATH, R | ORCH_OPTION_REPLACED, NULL, "folder of the cache"},
+      {"root", ORCH_OPTION_PATH, 0, NULL, "put before the path"}}},
     {"vectorstore",
      {{"path", ORCH_OPTION_PATH, R, NULL, "folder of the stores"},
       {"embedding.provider", ORCH_OPTION_STRING, 0, NULL, "who computes the vectors"},

@@ -431,7 +431,8 @@ static int32_t mixed_settle(void *instance, const struct orch_restore *restore, 
 static const struct orch_option options[] = {
     {"items", ORCH_OPTION_INTEGER, 0, "200", "How many objects and how many records."},
     {"epoch", ORCH_OPTION_INTEGER, 0, "0", "Changes tokens."},
-    {"slow", ORCH_OPTION_BOOLEAN, 0, "false", "Waits until it is cancelled; verify, three seconds."},
+    {"slow", ORCH_OPTION_BOOLEAN, 0, "false",
+     "Waits until it is cancelled; verify, three seconds."},
     {"secret", ORCH_OPTION_STRING, ORCH_OPTION_SECRET, NULL, "Must be hunter2."},
     {"list", ORCH_OPTION_STRING_LIST, 0, NULL, "Two texts, the second \"b\\xff\"."},
 };

@@ -204,11 +204,8 @@ START_TEST(test_target_of_another)
     rb_prepare();
     const char *const one[] = {"top"};
     struct restore_step step = {.components = one, .component_count = 1};
-    struct restore_options options = {.set = rb_set,
-                                      .steps = &step,
-                                      .step_count = 1,
-                                      .targets = targets,
-                                      .target_count = 1};
+    struct restore_options options = {
+        .set = rb_set, .steps = &step, .step_count = 1, .targets = targets, .target_count = 1};
     ASSERT_FAILS(rb_restore(&options), ORCH_E_CONFIG, rb_err,
                  "--target base.path=/tmp/elsewhere is for a component that is not restored");
     rb_assert_untouched();

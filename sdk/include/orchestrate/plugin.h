@@ -59,6 +59,9 @@ extern "C" {
 #define ORCH_OPTION_REQUIRED 1u
 /* The value is a secret: configured as NAME_file, NAME_env or NAME_command, never in the open. */
 #define ORCH_OPTION_SECRET 2u
+/* A path, or paths, whose content a restore replaces; an option `root` of type PATH is put before
+ * it. A configuration in which the repository or orchestrate's state lies there is refused. */
+#define ORCH_OPTION_REPLACED 4u
 
 /*
  * One declared option. A dot in the name makes a group: "embedding.model" is `model` inside
