@@ -98,6 +98,15 @@ void config_suggest_component(const struct config *config, const char *name, str
     }
 }
 
+int32_t config_fail_component(const struct config *config, const char *name, struct orch_error *err)
+{
+    CLEANUP_BUFFER struct buffer hint = BUFFER_INIT;
+    config_suggest_component(config, name, &hint);
+    const char *text = buffer_string(&hint);
+    return orch_fail(err, ORCH_E_CONFIG, "there is no component \"%.80s\" in %s%s", name,
+                     config->dir, text == NULL ? "" : text);
+}
+
 int32_t config_repository(const struct config *config, const char *name,
                           const struct config_repository **out, struct orch_error *err)
 {

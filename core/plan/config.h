@@ -101,6 +101,9 @@ void config_cleanup(struct config **slot);
 const struct config_component *config_component(const struct config *config, const char *name);
 /* Appends "; did you mean …?" for the name of a component that there is not (plan/suggest.h). */
 void config_suggest_component(const struct config *config, const char *name, struct buffer *hint);
+/* ORCH_E_CONFIG: there is no component of that name, with what may be meant. */
+int32_t config_fail_component(const struct config *config, const char *name,
+                              struct orch_error *err);
 /* `name` NULL: the only repository, or the one called "main"; else an error that lists them. */
 int32_t config_repository(const struct config *config, const char *name,
                           const struct config_repository **out,

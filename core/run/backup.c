@@ -17,15 +17,6 @@
 
 /* ---- which components, and what they are compared with ---- */
 
-static int32_t fail_unknown(const struct config *config, const char *name, struct orch_error *err)
-{
-    CLEANUP_BUFFER struct buffer hint = BUFFER_INIT;
-    config_suggest_component(config, name, &hint);
-    const char *text = buffer_string(&hint);
-    return orch_fail(err, ORCH_E_CONFIG, "there is no component \"%.80s\" in %s%s", name,
-                     config->dir, text == NULL ? "" : text);
-}
-
 static int32_t choose_components(struct backup *b, struct orch_error *err)
 {
     const struct config *config = b->ctx->config;
@@ -44,7 +35,7 @@ static int32_t choose_components(struct backup *b, struct orch_error *err)
                                                        ? &config->components[i]
                                                        : config_component(config, o->components[i]);
         if (component == NULL) {
-            return fail_unknown(config, o->components[i], err);
+            return config_fail_component(config, o->components[i], err);
         }
         for (size_t k = 0; k < i; k++) {
             if (strcmp(names[k], component->name) == 0) {

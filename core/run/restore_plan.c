@@ -62,8 +62,7 @@ static int32_t collect_names(const struct run_context *ctx, const struct restore
         const struct restore_step *step = &options->steps[i];
         for (size_t k = 0; k < step->component_count; k++) {
             if (config_component(config, step->components[k]) == NULL) {
-                return orch_fail(err, ORCH_E_CONFIG, "there is no component \"%s\" in %s",
-                                 step->components[k], config->dir);
+                return config_fail_component(config, step->components[k], err);
             }
             for (size_t m = 0; m < *count; m++) {
                 if (strcmp((*names)[m], step->components[k]) == 0) {

@@ -27,7 +27,8 @@ static void teardown(void)
 static const char *const repositories_text =
     "repositories: { main: { url = \"/var/backups/app\";\n"
     "  passphrase_file = \"/etc/orchestrate/passphrase\";  compression = \"zstd:9\"; };\n"
-    "  other: { url = \"file:///srv\"; encryption = \"none\"; jobs = 3; verify = \"none\"; }; };";
+    "  other: { url = \"file:///backups\"; encryption = \"none\"; jobs = 3; verify = \"none\"; }; "
+    "};";
 static const char *const components_text =
     "components: {\n"
     "  settings: { plugin = \"config\";      paths = [ \"/etc/app\" ]; };\n"
