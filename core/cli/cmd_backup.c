@@ -6,11 +6,12 @@
 static int run(struct cli *cli)
 {
     struct orch_error err = ORCH_ERROR_INIT;
+    const char *label = cli_value(cli, "label");
     struct backup_options options = {
         .components = cli->arguments,
         .component_count = cli->argument_count,
         .type = cli_has(cli, "type") ? cli_value(cli, "type") : "full",
-        .label = cli_value(cli, "label"),
+        .label = label != NULL && label[0] != 0 ? label : NULL,
         .base = cli_value(cli, "base"),
     };
     int32_t rc = values_jobs(cli, &err);

@@ -71,7 +71,7 @@ static void add_component(struct status *s, const struct config_component *compo
     json_t *json = json_pack("{s:s, s:I}", "component", component->name, "rpo_ms",
                              (json_int_t)component->rpo_ms);
     if (newest == NULL) {
-        problem(s, any ? "%s is in no set that is sound" : "%s has never been backed up",
+        problem(s, any ? "%s is in no set without damage" : "%s has never been backed up",
                 component->name);
     } else {
         int64_t age_ms = (s->now_ns - newest->started_ns) / 1000000;

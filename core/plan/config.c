@@ -351,15 +351,6 @@ static int32_t build_component(struct loading *l, const config_setting_t *settin
     if (rc == ORCH_OK) {
         rc = config_component_take(setting, &l->common, info, out, l->err);
     }
-    if (rc == ORCH_OK) {
-        const char *option = NULL;
-        rc = config_places_check(l->config, out, &option, l->err);
-        if (rc != ORCH_OK) {
-            (void)orch_wrap(l->err, "component %s, %s", out->name, option);
-            const config_setting_t *place = config_setting_get_member(setting, option);
-            return document_wrap(place == NULL ? setting : place, l->err);
-        }
-    }
     return rc;
 }
 

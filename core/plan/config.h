@@ -99,6 +99,10 @@ void config_free(struct config *config);
 void config_cleanup(struct config **slot);
 
 const struct config_component *config_component(const struct config *config, const char *name);
+/* ORCH_E_REFUSED, with file and line: an option that a restore replaces (ORCH_OPTION_REPLACED)
+ * holds a repository, or lies in one. */
+int32_t config_check_places(const struct config *config, const struct config_component *component,
+                            struct orch_error *err) ORCH_CHECKED;
 /* Appends "; did you mean …?" for the name of a component that there is not (plan/suggest.h). */
 void config_suggest_component(const struct config *config, const char *name, struct buffer *hint);
 /* ORCH_E_CONFIG: there is no component of that name, with what may be meant. */

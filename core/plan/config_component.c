@@ -76,6 +76,21 @@ void config_component_clear(struct config_component *component)
 
 /* ---- what a plugin declares --------------------------------------------------------------- */
 
+/* A size that a plugin declares may lack its unit; who configures one might mean another. */
+static int32_t take_default(const struct plugin_option *option, struct config_option *out,
+                            struct orch_error *err)
+{
+    const char *text = option->default_value;
+    char bytes[32];
+    size_t len = strlen(text);
+    if (option->type == ORCH_OPTION_SIZE && strspn(text, "0123456789") == len &&
+        len < sizeof(bytes) - 1) {
+        (void)snprintf(bytes, sizeof(bytes), "%sB", text);
+        text = bytes;
+    }
+    return config_value_from_text(option, text, out, err);
+}
+
 int32_t config_plugin_check(const struct plugin_info *info, struct orch_error *err)
 {
     for (size_t i = 0; i < info->option_count; i++) {
@@ -106,7 +121,7 @@ int32_t config_plugin_check(const struct plugin_info *info, struct orch_error *e
         }
         if (option->default_value != NULL && !is_secret) {
             struct config_option value = {0};
-            int32_t rc = config_value_from_text(option, option->default_value, &value, err);
+            int32_t rc = take_default(option, &value, err);
             config_value_clear(&value);
             if (rc != ORCH_OK) {
                 return orch_wrap(err, "the plugin declares a default for %s that is wrong",
@@ -318,7 +333,7 @@ static int32_t complete_options(const struct reading *reading)
             continue;
         }
         if (option->default_value != NULL && !is_secret) {
-            int32_t rc = config_value_from_text(option, option->default_value, slot, reading->err);
+            int32_t rc = take_default(option, slot, reading->err);
             if (rc != ORCH_OK) {
                 return document_wrap(reading->component, reading->err);
             }

@@ -64,13 +64,6 @@ int32_t config_build(const char *dir, const struct config_files *files,
                      const struct config_plugins *plugins, struct config **out,
                      struct orch_error *err) ORCH_CHECKED;
 
-/* ---- config_places.c -- */
-
-/* Refuses options of a component (flag ORCH_OPTION_REPLACED) in which a repository or the state
- * folder lies, or that lie in one. *option names the one at fault. */
-int32_t config_places_check(const struct config *config, const struct config_component *component,
-                            const char **option, struct orch_error *err) ORCH_CHECKED;
-
 /* ---- config_component.c -- */
 
 /* Takes one of rto, rpo, timeout, stall_timeout, retries and rate_limit; *known is false for other

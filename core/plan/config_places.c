@@ -1,14 +1,15 @@
 /*
- * config_places.c: what a restore replaces must not be what the restore works with.
+ * config_places.c: what a restore replaces must not be the repository that it reads. See config.h.
  *
  * Judged by the names alone: a folder that does not answer must not hold up every command.
  */
+#include "plan/config.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "plan/config_internal.h"
 
 /* The next name of a path, and its length; 0 at the end. */
 static size_t next_name(const char **at)
@@ -23,8 +24,12 @@ static size_t next_name(const char **at)
     }
 }
 
+/* A name with ".." may be anywhere, and is within nothing. */
 static bool lies_within(const char *inner, const char *outer)
 {
+    if (strstr(inner, "/..") != NULL || strstr(outer, "/..") != NULL) {
+        return false;
+    }
     for (;;) {
         size_t outer_len = next_name(&outer);
         size_t inner_len = next_name(&inner);
@@ -39,36 +44,20 @@ static bool lies_within(const char *inner, const char *outer)
     }
 }
 
-/* A place that orchestrate itself needs. */
-struct place {
-    const char *path; /* NULL: it is nowhere on this machine */
-    const char *what, *name;
-};
-
-static int32_t judge(const char *path, const struct place *place, struct orch_error *err)
+static int32_t judge(const struct config *config, const char *path, struct orch_error *err)
 {
-    if (place->path == NULL ||
-        (!lies_within(place->path, path) && !lies_within(path, place->path))) {
-        return ORCH_OK;
+    for (size_t i = 0; i < config->repository_count; i++) {
+        const struct config_repository *repository = &config->repositories[i];
+        const char *url = repository->url;
+        const char *folder = strncmp(url, "file://", 7) == 0 ? url + 7 : url;
+        if (folder[0] == '/' && (lies_within(folder, path) || lies_within(path, folder))) {
+            return orch_fail(err, ORCH_E_REFUSED,
+                             "a restore replaces %.300s, and repository %s (%.300s) would be lost "
+                             "with it: one must not lie in the other",
+                             path, repository->name, folder);
+        }
     }
-    return orch_fail(err, ORCH_E_CONFIG,
-                     "a restore replaces %.300s, and %s%s%s (%.300s) would be lost with it: one "
-                     "must not lie in the other",
-                     path, place->what, place->name[0] == 0 ? "" : " ", place->name, place->path);
-}
-
-static int32_t judge_all(const struct config *config, const char *path, struct orch_error *err)
-{
-    struct place state = {config->state_dir, "the folder of orchestrate's state", ""};
-    int32_t rc = judge(path, &state, err);
-    for (size_t i = 0; rc == ORCH_OK && i < config->repository_count; i++) {
-        const char *url = config->repositories[i].url;
-        const char *local = strncmp(url, "file://", 7) == 0 ? url + 7 : url;
-        struct place repository = {local[0] == '/' ? local : NULL, "repository",
-                                   config->repositories[i].name};
-        rc = judge(path, &repository, err);
-    }
-    return rc;
+    return ORCH_OK;
 }
 
 /* The option `root` is put before all paths of a component. */
@@ -104,7 +93,7 @@ static int32_t judge_option(const struct config *config, const char *root,
             path = NULL;
             return orch_fail(err, ORCH_E_NOMEM, "no memory for the configuration");
         }
-        int32_t rc = judge_all(config, path, err);
+        int32_t rc = judge(config, path, err);
         if (rc != ORCH_OK) {
             return rc;
         }
@@ -112,18 +101,19 @@ static int32_t judge_option(const struct config *config, const char *root,
     return ORCH_OK;
 }
 
-int32_t config_places_check(const struct config *config, const struct config_component *component,
-                            const char **option, struct orch_error *err)
+int32_t config_check_places(const struct config *config, const struct config_component *component,
+                            struct orch_error *err)
 {
     const char *root = root_of(component);
     for (size_t i = 0; i < component->option_count; i++) {
         const struct orch_value *value = &component->options[i].value;
-        *option = value->name;
-        if (is_replaced(component->info, value->name)) {
-            int32_t rc = judge_option(config, root == NULL ? "" : root, value, err);
-            if (rc != ORCH_OK) {
-                return rc;
-            }
+        if (!is_replaced(component->info, value->name)) {
+            continue;
+        }
+        int32_t rc = judge_option(config, root == NULL ? "" : root, value, err);
+        if (rc != ORCH_OK) {
+            return orch_wrap(err, "%s:%d: component %s, %s", component->file, component->line,
+                             component->name, value->name);
         }
     }
     return ORCH_OK;

@@ -325,7 +325,8 @@ int32_t worker_check(struct worker *worker, const struct orch_restore *restore,
                      const struct worker_services *services, struct worker_verdicts *verdicts,
                      struct orch_error *err)
 {
-    struct worker_call call = {.name = "check", .services = services, .verdicts = verdicts};
+    struct worker_call call = {
+        .name = "check", .patient = true, .services = services, .verdicts = verdicts};
     *verdicts = (struct worker_verdicts){0};
     int32_t rc = restore_call(worker, &call, restore, 0, err);
     if (rc != ORCH_OK) {
@@ -337,7 +338,7 @@ int32_t worker_check(struct worker *worker, const struct orch_restore *restore,
 int32_t worker_verify(struct worker *worker, const struct orch_restore *restore,
                       struct worker_verdicts *verdicts, struct orch_error *err)
 {
-    struct worker_call call = {.name = "verify", .verdicts = verdicts};
+    struct worker_call call = {.name = "verify", .patient = true, .verdicts = verdicts};
     *verdicts = (struct worker_verdicts){0};
     int32_t rc = restore_call(worker, &call, restore, 0, err);
     if (rc != ORCH_OK) {
@@ -349,7 +350,8 @@ int32_t worker_verify(struct worker *worker, const struct orch_restore *restore,
 int32_t worker_settle(struct worker *worker, const struct orch_restore *restore, uint32_t outcome,
                       const struct worker_services *services, struct orch_error *err)
 {
-    struct worker_call call = {.name = "settle", .services = services, .cleanup = true};
+    struct worker_call call = {
+        .name = "settle", .patient = true, .services = services, .cleanup = true};
     return restore_call(worker, &call, restore, outcome, err);
 }
 

@@ -36,9 +36,9 @@ struct worker_options {
                                 or more than there are: as many as there are */
     int64_t stall_timeout_ms; /* backup, restore: the longest time without any sign of life from the
                                  worker's side of the data flow; 0: 10 minutes */
-    int64_t call_timeout_ms;  /* the same of every other call; 0: 10 minutes, or stall_timeout_ms
-                                 when that is longer */
-    int64_t job_timeout_ms;   /* backup, restore: in all; 0: none */
+    int64_t call_timeout_ms;  /* check, verify, settle: the same; every other call: in all. 0: 10
+                                 minutes, or stall_timeout_ms when that is longer */
+    int64_t job_timeout_ms;   /* backup, restore, check, verify, settle: in all; 0: none */
     int64_t grace_ms;         /* cancel: between message, SIGTERM and SIGKILL; 0: 5 seconds */
     const volatile int *cancel; /* becomes non-zero when the run is cancelled; NULL is fine */
     /* The plugin's log lines and captured stderr; NULL: to the log of the core. Any thread. */

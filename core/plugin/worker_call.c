@@ -150,10 +150,19 @@ static bool was_cancelled(struct worker *worker, const struct worker_call *call)
     return count != 0 || flag != 0;
 }
 
-/* How long it may go without a sign of life, in ms. */
+/* How long it may go without a sign of life, in ms; 0: it need not show any. */
 static int64_t stall_limit(const struct worker *worker, const struct worker_call *call)
 {
-    return call->bulk != NULL ? worker->stall_timeout_ms : worker->call_timeout_ms;
+    if (call->bulk != NULL) {
+        return worker->stall_timeout_ms;
+    }
+    return call->patient ? worker->call_timeout_ms : 0;
+}
+
+/* How long it may take in all, in ms; 0: as long as it likes. */
+static int64_t whole_limit(const struct worker *worker, const struct worker_call *call)
+{
+    return call->bulk != NULL || call->patient ? worker->job_timeout_ms : worker->call_timeout_ms;
 }
 
 /* When the next limit passes, monotonic ms. A debugger stops threads for as long as it likes. */
@@ -166,8 +175,8 @@ static int64_t next_limit(const struct worker *worker, const struct worker_call 
         return call->stage_ms;
     }
     int64_t limit = call->deadline_ms;
-    int64_t stalls = call->life_ms + stall_limit(worker, call);
-    return stalls < limit ? stalls : limit;
+    int64_t silent = stall_limit(worker, call);
+    return silent > 0 && silent < limit - call->life_ms ? call->life_ms + silent : limit;
 }
 
 static void find_reason(struct worker *worker, struct worker_call *call, int64_t now)
@@ -181,7 +190,7 @@ static void find_reason(struct worker *worker, struct worker_call *call, int64_t
         /* `why` says it */
     } else if (now >= next_limit(worker, call)) {
         bool stalled = now < call->deadline_ms;
-        int64_t limit = stalled ? stall_limit(worker, call) : worker->job_timeout_ms;
+        int64_t limit = stalled ? stall_limit(worker, call) : whole_limit(worker, call);
         (void)orch_fail(&why, ORCH_E_TIMEOUT,
                         stalled ? "the %s gave no sign of life in %s for %" PRId64 ".%03d s"
                                 : "the %s was not done with %s after %" PRId64 ".%03d s",
@@ -353,7 +362,7 @@ int32_t worker_call_run(struct worker *worker, struct worker_call *call, json_t 
     if (call->expect == 0) {
         call->expect = WIRE_REPLY;
     }
-    int64_t limit = call->bulk != NULL ? worker->job_timeout_ms : 0;
+    int64_t limit = whole_limit(worker, call);
     call->life_ms = clock_monotonic_ms();
     call->deadline_ms = limit > 0 ? call->life_ms + limit : INT64_MAX;
     int32_t rc = ORCH_OK;

@@ -60,6 +60,7 @@ struct worker_call {
     const char *name;
     bool cleanup; /* runs although the run was cancelled before */
     bool secret;  /* the arguments hold secrets: wiped after sending */
+    bool patient; /* like backup and restore it may take as long as it shows signs of life */
     const struct worker_services *services;
     struct worker_verdicts *verdicts;
     struct bulk *bulk; /* backup, restore */

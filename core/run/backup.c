@@ -43,6 +43,10 @@ static int32_t choose_components(struct backup *b, struct orch_error *err)
                                  component->name);
             }
         }
+        struct orch_error place = ORCH_ERROR_INIT;
+        if (config_check_places(config, component, &place) != ORCH_OK) {
+            report_text(b->ctx->report, REPORT_WARNING, component->name, "%s", place.message);
+        }
         names[i] = component->name;
         b->jobs[i].ctx = b->ctx;
         b->jobs[i].given_up = &b->given_up;

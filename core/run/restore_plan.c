@@ -155,6 +155,16 @@ static int32_t check_targets(const struct restore_options *options, const struct
     return ORCH_OK;
 }
 
+static int32_t check_places(const struct run_context *ctx, const struct restore_plan *plan,
+                            struct orch_error *err)
+{
+    int32_t rc = ORCH_OK;
+    for (size_t i = 0; rc == ORCH_OK && i < plan->job_count; i++) {
+        rc = config_check_places(ctx->config, plan->jobs[i].component, err);
+    }
+    return rc;
+}
+
 /* Whole components may still be in it, so it is no reason to refuse. */
 static void warn_of_damage(const struct run_context *ctx, const struct set *set)
 {
@@ -321,6 +331,9 @@ int32_t restore_plan_make(struct run_context *ctx, const struct restore_options 
     if (rc == ORCH_OK) {
         warn_of_damage(ctx, plan->set);
         rc = check_targets(options, plan, err);
+    }
+    if (rc == ORCH_OK) {
+        rc = check_places(ctx, plan, err);
     }
     if (rc == ORCH_OK) {
         rc = make_steps(ctx, options, names, count, plan, err);

@@ -121,12 +121,15 @@ static int32_t resolve(struct verify *v, const char *text, struct orch_error *er
 }
 
 /* Less than what was looked at before does not take its place, be it good or hurt; damage always
- * does. */
-static bool is_news(struct repo *repo, const struct proof *proof)
+ * does, and more of it does not make that of a deeper look forgotten. */
+static bool is_news(struct repo *repo, struct proof *proof)
 {
     struct proof before;
     struct orch_error ignored = ORCH_ERROR_INIT;
     bool known = proof_load(repo, proof->set, &before, &ignored) == ORCH_OK;
+    if (known && !proof->good && !before.good && before.level > proof->level) {
+        proof->level = before.level;
+    }
     return !known || !proof->good || proof->level >= before.level;
 }
 
@@ -144,6 +147,7 @@ static void store_proofs(struct verify *v, enum check_level level, const char *r
         }
         (void)snprintf(proof.set, sizeof(proof.set), "%s", set->id);
         proof.good = !v->hurt[i];
+        proof.level = level;
         if (is_news(v->ctx->repo, &proof) && proof_store(v->ctx->repo, &proof, &why) != ORCH_OK) {
             report_text(v->ctx->report, REPORT_WARNING, NULL,
                         "that this was verified could not be recorded in the repository: %s",

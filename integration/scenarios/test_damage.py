@@ -81,7 +81,7 @@ class Damage(Scenario):
             self.flip(path, os.path.getsize(path) // 2, 0x10)
         self.expect(1, system.command.run('verify'))
         self.expect(0, system.command.run('verify', '--level', 'manifest'))
-        self.expect(1, system.command.run('status'), 'DAMAGED', 'settings is in no set that is sound')
+        self.expect(1, system.command.run('status'), 'DAMAGED', 'settings is in no set without damage')
         self.expect(4, system.command.run('restore', 'latest', '--dry-run'), 'was found damaged')
         for path in packs:
             self.flip(path, os.path.getsize(path) // 2, 0x10)

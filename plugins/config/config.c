@@ -10,7 +10,7 @@
 #include "files/tally.h"
 
 static const struct orch_option options[] = {
-    {"paths", ORCH_OPTION_PATH_LIST, ORCH_OPTION_REQUIRED | ORCH_OPTION_REPLACED, NULL,
+    {"paths", ORCH_OPTION_PATH_LIST, ORCH_OPTION_REQUIRED, NULL,
      "Configuration files and folders; none inside another."},
     {"root", ORCH_OPTION_PATH, 0, "/",
      "Prefix of all paths, where a restore may put them elsewhere."},

@@ -128,6 +128,45 @@ static const struct {
 };
 
 /* A wrong one is refused, shows no value that may be a secret, and leaves everything as it was. */
+/* What a restore would replace, and whether a repository would go with it; by name alone. */
+static const struct {
+    const char *targets[3];
+    const char *says; /* NULL: nothing */
+} places[] = {
+    {{"v.paths=/x,/data"}, "component v, paths: a restore replaces /data, and repository main"},
+    {{"v.paths=/"}, "a restore replaces /, and repository main (/data/./repo/)"},
+    {{"v.paths=//data//repo"}, "a restore replaces //data//repo, and"},
+    {{"v.paths=/data/repo/packs/0a"}, "one must not lie in the other"},
+    {{"v.paths=/data/repository,/dat,/repo"}, NULL},
+    {{"v.paths=/srv/file"}, "repository other (/srv)"},
+    {{"v.paths=/srv/../x"}, NULL},
+    {{"h.path=/cache"}, NULL},
+    {{"h.path=/repo", "h.root=/data"}, "component h, path: a restore replaces /data/repo, and"},
+    {{"h.path=/data/repo", "h.root=/look"}, NULL},
+};
+
+START_TEST(test_places)
+{
+    struct orch_error err = ORCH_ERROR_INIT;
+    fixture_write(&f, "b.conf",
+                  "repositories: { main: { url = \"/data/./repo/\"; encryption = \"none\"; };\n"
+                  "  other: { url = \"file:///srv\"; encryption = \"none\"; }; };\n"
+                  "components: { h: { plugin = \"l1-memory\"; path = \"/cache\"; }; };");
+    config_free(config);
+    config = fixture_load(&f);
+    for (size_t i = 0; places[_i].targets[i] != NULL; i++) {
+        apply(places[_i].targets[i]);
+    }
+    const char *name = places[_i].targets[0][0] == 'h' ? "h" : "v";
+    int32_t rc = config_check_places(config, config_component(config, name), &err);
+    ck_assert_int_eq(rc, places[_i].says == NULL ? ORCH_OK : ORCH_E_REFUSED);
+    if (places[_i].says != NULL) {
+        ck_assert_msg(strstr(err.message, places[_i].says) != NULL, "%s", err.message);
+        ck_assert_ptr_nonnull(strstr(err.message, name[0] == 'h' ? "b.conf:3: " : "a.conf:2: "));
+    }
+}
+END_TEST
+
 START_TEST(test_wrong)
 {
     struct orch_error err = ORCH_ERROR_INIT;
@@ -150,6 +189,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_values);
     tcase_add_test(tcase, test_secrets);
+    tcase_add_loop_test(tcase, test_places, 0, sizeof(places) / sizeof(places[0]));
     tcase_add_loop_test(tcase, test_wrong, 0, sizeof(wrong) / sizeof(wrong[0]));
     suite_add_tcase(suite, tcase);
     return fixture_run(suite);

@@ -114,16 +114,6 @@ static const struct wrong table[] = {
     {VOLUMES("depends_on = [ 1 ];"), 2, "depends_on: expected a text in quotes, found the integer"},
     {VOLUMES("depends_on = (\n\"a\",\n\"b\");"), 4, "a depends on b, but there is no component"},
     {VOLUMES("depends_on = [ \"a\" ];"), 2, "circle: a -> a;"},
-    /* what a restore would take away with what it replaces */
-    {REPO("") "\ncomponents: { a: { plugin = \"volumes\";\npaths = [ \"/x\", \"/\" ]; }; };", 5,
-     "component a, paths: a restore replaces /, and the folder of orchestrate's state"},
-    {REPO("") "\ncomponents: { a: { plugin = \"volumes\";\npaths = [ \"/r/packs\" ]; }; };", 5,
-     "a restore replaces /r/packs, and repository main (/r) would be lost"},
-    {"repositories: { main: { url = \"file:///d/./r/\"; passphrase_env = \"P\"; }; };\n"
-     "components: { a: { plugin = \"volumes\";\npaths = [ \"//d\" ]; }; };",
-     3, "a restore replaces //d, and repository main (/d/./r/)"},
-    {REPO("") "components: { a: { plugin = \"l1-memory\"; root = \"/r\";\npath = \"/cache\"; }; };",
-     4, "a restore replaces /r/cache, and repository main (/r)"},
 
     /* options that plugins declare */
     {VOLUMES("path = [ \"/y\" ];"), 2,

@@ -391,7 +391,7 @@ static int32_t mixed_verify(void *instance, const struct orch_restore *restore,
                             struct orch_error *err)
 {
     const struct mixed *mixed = instance;
-    for (int i = 0; mixed->slow && i < 300; i++) { /* three seconds' work */
+    for (int i = 0; mixed->slow && i < 500; i++) { /* five seconds' work */
         if (mixed->host->cancelled(mixed->host->ctx)) {
             return orch_fail(err, ORCH_E_CANCELLED, "stopped as I was told");
         }
@@ -431,8 +431,7 @@ static int32_t mixed_settle(void *instance, const struct orch_restore *restore, 
 static const struct orch_option options[] = {
     {"items", ORCH_OPTION_INTEGER, 0, "200", "How many objects and how many records."},
     {"epoch", ORCH_OPTION_INTEGER, 0, "0", "Changes tokens."},
-    {"slow", ORCH_OPTION_BOOLEAN, 0, "false",
-     "Waits until it is cancelled; verify, three seconds."},
+    {"slow", ORCH_OPTION_BOOLEAN, 0, "false", "Waits until it is cancelled; verify, five seconds."},
     {"secret", ORCH_OPTION_STRING, ORCH_OPTION_SECRET, NULL, "Must be hunter2."},
     {"list", ORCH_OPTION_STRING_LIST, 0, NULL, "Two texts, the second \"b\\xff\"."},
 };

@@ -297,9 +297,8 @@ static const struct {
     {"backup", "gave no sign of life in backup for 0.500 s; it did not stop when asked and was "
                "killed"},
     {"polite", "it did not stop when asked and was terminated"},
-    {"probe",
-     "gave no sign of life in probe for 0.500 s; it did not stop when asked and was killed"},
-    {"thaw", "gave no sign of life in thaw for 0.500 s; it did not stop when asked and was killed"},
+    {"probe", "was not done with probe after 0.500 s; it did not stop when asked and was killed"},
+    {"thaw", "was not done with thaw after 0.500 s; it did not stop when asked and was killed"},
     {"restore", "gave no sign of life in restore for 0.500 s"},
     {"job", "was not done with backup after 0.500 s"},
 };

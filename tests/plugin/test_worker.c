@@ -449,7 +449,7 @@ START_TEST(test_a_long_call_lives)
     struct worker *worker = NULL;
     struct worker_options options = fixture_options("mixed", _i);
     struct fixture_values values = {0};
-    options.call_timeout_ms = 2000;
+    options.call_timeout_ms = 3000;
     fixture_number(&values, "slow", 1);
     fixture_finish(&values);
     ASSERT_OK(worker_start(&options, &worker, &ok));

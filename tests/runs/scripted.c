@@ -440,7 +440,8 @@ static int32_t scripted_settle(void *instance, const struct orch_restore *restor
 /* ---- the descriptor ---- */
 
 static const struct orch_option options[] = {
-    {"path", ORCH_OPTION_PATH, ORCH_OPTION_REQUIRED, NULL, "The folder with data and script."},
+    {"path", ORCH_OPTION_PATH, ORCH_OPTION_REQUIRED | ORCH_OPTION_REPLACED, NULL,
+     "The folder with data and script."},
 };
 
 ORCH_EXPORT const struct orch_plugin orch_plugin = {

@@ -201,7 +201,7 @@ static void remove_leases(const struct runtest *where)
     ck_assert_int_eq(system(command), 0);
 }
 
-#define TTL_MS 400
+#define TTL_MS 1500
 
 /* Takes the lease away until its holder must know: for longer than it lives. Again and again, since
  * a renewal that had just looked puts it back once. */
@@ -225,7 +225,7 @@ static void lose_and_outlive(struct runtest *where, const struct report_event *e
 START_TEST(test_lost_before_the_manifest)
 {
     runtest_make(&t, one, NULL);
-    ck_assert_int_eq(setenv("ORCHESTRATE_LEASE_TTL_MS", "400", 1), 0);
+    ck_assert_int_eq(setenv("ORCHESTRATE_LEASE_TTL_MS", "1500", 1), 0);
     t.on_event = lose_and_outlive;
     ASSERT_FAILS(backup("full", NULL, 0), ORCH_E_TIMEOUT, err, "lease on the repository was lost");
     ck_assert_ptr_null(result.set);
@@ -278,7 +278,7 @@ START_TEST(test_lost_at_the_manifest)
     faults.inner = ctx.storage;
     ASSERT_OK(faults_open(&faults, &t.ctx.storage, &err), err);
     ASSERT_OK(repo_open(t.ctx.storage, &unlock, NULL, &t.ctx.repo, &err), err);
-    ck_assert_int_eq(setenv("ORCHESTRATE_LEASE_TTL_MS", "400", 1), 0);
+    ck_assert_int_eq(setenv("ORCHESTRATE_LEASE_TTL_MS", "1500", 1), 0);
     if (at_manifest[_i].kept) {
         ASSERT_OK(backup("full", NULL, 0), err);
         ck_assert_ptr_nonnull(result.set);

@@ -213,6 +213,24 @@ START_TEST(test_target_of_another)
 }
 END_TEST
 
+/* The repository would go with what is replaced. */
+START_TEST(test_repository_in_the_way)
+{
+    rb_prepare();
+    const char *const one[] = {"top"};
+    CLEANUP_FREE char *target = NULL;
+    ck_assert_int_ge(asprintf(&target, "top.path=%s/repo/packs", rb_t.dir), 0);
+    const char *const targets[] = {target};
+    struct restore_step step = {.components = one, .component_count = 1};
+    struct restore_options options = {
+        .set = rb_set, .steps = &step, .step_count = 1, .targets = targets, .target_count = 1};
+    ASSERT_OK(config_override(rb_t.ctx.config, target, &rb_err), rb_err);
+    ASSERT_FAILS(rb_restore(&options), ORCH_E_REFUSED, rb_err, "would be lost with it");
+    rb_assert_untouched();
+    rb_finish();
+}
+END_TEST
+
 START_TEST(test_a_step_of_all_stands_alone)
 {
     rb_prepare();
@@ -314,6 +332,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_confirmation);
     tcase_add_loop_test(tests, test_requests, 0, (int)COUNT_OF(requests));
     tcase_add_test(tests, test_target_of_another);
+    tcase_add_test(tests, test_repository_in_the_way);
     tcase_add_test(tests, test_a_step_of_all_stands_alone);
     tcase_add_test(tests, test_a_component_that_failed);
     tcase_add_test(tests, test_a_set_without_the_component);

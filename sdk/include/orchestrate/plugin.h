@@ -60,7 +60,7 @@ extern "C" {
 /* The value is a secret: configured as NAME_file, NAME_env or NAME_command, never in the open. */
 #define ORCH_OPTION_SECRET 2u
 /* A path, or paths, whose content a restore replaces; an option `root` of type PATH is put before
- * it. A configuration in which the repository or orchestrate's state lies there is refused. */
+ * it. A restore is refused when a repository lies there, or it in a repository; a backup warns. */
 #define ORCH_OPTION_REPLACED 4u
 
 /*
