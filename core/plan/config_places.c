@@ -66,7 +66,7 @@ static const char *root_of(const struct config_component *component)
     for (size_t i = 0; i < component->option_count; i++) {
         const struct orch_value *value = &component->options[i].value;
         if (strcmp(value->name, "root") == 0 && value->type == ORCH_OPTION_PATH) {
-            return value->string;
+            return value->string == NULL ? "" : value->string;
         }
     }
     return "";
@@ -110,7 +110,7 @@ int32_t config_check_places(const struct config *config, const struct config_com
         if (!is_replaced(component->info, value->name)) {
             continue;
         }
-        int32_t rc = judge_option(config, root == NULL ? "" : root, value, err);
+        int32_t rc = judge_option(config, root, value, err);
         if (rc != ORCH_OK) {
             return orch_wrap(err, "%s:%d: component %s, %s", component->file, component->line,
                              component->name, value->name);

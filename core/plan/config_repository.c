@@ -53,19 +53,13 @@ static bool compression_ok(const char *text)
 /* Only folders are built; what comes later says so. */
 static int32_t check_kind(const config_setting_t *setting, const char *url, struct orch_error *err)
 {
-    static const char *const later[] = {"s3"};
-    const char *rest = strstr(url, "://");
-    if (rest == NULL || strncmp(url, "file:///", 8) == 0) {
+    if (strncmp(url, "file:///", 8) == 0) {
         return ORCH_OK;
     }
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-        size_t len = strlen(later[i]);
-        if (len == (size_t)(rest - url) && strncmp(url, later[i], len) == 0) {
-            return document_fail(setting, err,
-                                 "url: repositories at %s:// are not built yet; they come in a "
-                                 "later version. Use an absolute path or file:///path",
-                                 later[i]);
-        }
+    if (strncmp(url, "s3://", 5) == 0) {
+        return document_fail(setting, err,
+                             "url: repositories at s3:// are not built yet; they come in a later "
+                             "version. Use an absolute path or file:///path");
     }
     return document_fail(setting, err,
                          "url: a repository at \"%.80s\" is of no kind that this program can "

@@ -122,11 +122,17 @@ static int32_t names_of_set(const struct run_context *ctx, const struct set *set
     return ORCH_OK;
 }
 
-static bool is_moved(const struct restore_options *options, const char *component)
+/* Is this --target for an option of the component? */
+static bool is_target_of(const char *target, const char *component)
 {
     size_t len = strlen(component);
+    return strncmp(target, component, len) == 0 && target[len] == '.';
+}
+
+static bool is_moved(const struct restore_options *options, const char *component)
+{
     for (size_t i = 0; i < options->target_count; i++) {
-        if (strncmp(options->targets[i], component, len) == 0 && options->targets[i][len] == '.') {
+        if (is_target_of(options->targets[i], component)) {
             return true;
         }
     }
@@ -141,9 +147,7 @@ static int32_t check_targets(const struct restore_options *options, const struct
         const char *target = options->targets[i];
         bool restored = false;
         for (size_t j = 0; j < plan->job_count; j++) {
-            const char *name = plan->jobs[j].component->name;
-            size_t len = strlen(name);
-            restored = restored || (strncmp(target, name, len) == 0 && target[len] == '.');
+            restored = restored || is_target_of(target, plan->jobs[j].component->name);
         }
         if (!restored) {
             return orch_fail(err, ORCH_E_CONFIG,

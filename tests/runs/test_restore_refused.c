@@ -40,6 +40,18 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* The one entry of the audit. */
+static void assert_audited(const char *what, const char *component, const char *code)
+{
+    json_t *audit = rb_ledger(LEDGER_AUDIT);
+    ck_assert_uint_eq(json_array_size(audit), 1);
+    const json_t *entry = json_array_get(audit, 0);
+    ck_assert_str_eq(json_string_value(json_object_get(entry, "what")), what);
+    ck_assert_str_eq(json_string_value(json_object_get(entry, "component")), component);
+    ck_assert_str_eq(json_string_value(json_object_get(entry, "code")), code);
+    json_decref(audit);
+}
+
 START_TEST(test_warnings_do_not_stop)
 {
     rb_prepare();
@@ -48,12 +60,7 @@ START_TEST(test_warnings_do_not_stop)
     struct restore_options options = runtest_options();
     ASSERT_OK(rb_restore(&options), rb_err);
     ck_assert(runtest_told(&rb_t, "warning top scripted (data): the script says warn"));
-    json_t *audit = rb_ledger(LEDGER_AUDIT);
-    ck_assert_uint_eq(json_array_size(audit), 1);
-    const json_t *entry = json_array_get(audit, 0);
-    ck_assert_str_eq(json_string_value(json_object_get(entry, "what")), "verdict");
-    ck_assert_str_eq(json_string_value(json_object_get(entry, "component")), "base");
-    json_decref(audit);
+    assert_audited("verdict", "base", "scripted");
     rb_finish();
 }
 END_TEST
@@ -75,13 +82,7 @@ START_TEST(test_allow_incompatible)
     runtest_script(&rb_t, "right", "");
     ASSERT_OK(rb_restore(&options), rb_err);
     ck_assert(runtest_told(&rb_t, "OVERRIDDEN by --allow-incompatible"));
-    audit = rb_ledger(LEDGER_AUDIT);
-    ck_assert_uint_eq(json_array_size(audit), 1);
-    const json_t *entry = json_array_get(audit, 0);
-    ck_assert_str_eq(json_string_value(json_object_get(entry, "what")), "allow-incompatible");
-    ck_assert_str_eq(json_string_value(json_object_get(entry, "component")), "left");
-    ck_assert_str_eq(json_string_value(json_object_get(entry, "code")), "scripted");
-    json_decref(audit);
+    assert_audited("allow-incompatible", "left", "scripted");
     rb_finish();
 }
 END_TEST

@@ -81,19 +81,7 @@ END_TEST
 
 START_TEST(test_unreadable_noted)
 {
-    treecase_load(PLUGIN_PATH, t.data);
-    tree_become_ordinary(t.scratch);
-    tree_mkdir(t.data, 0755);
-    tree_mkdir(treecase_at("closed"), 0700);
-    tree_text(treecase_at("closed/in"), "x");
-    tree_text(treecase_at("a"), "x");
-    tree_text(treecase_at("no"), "x");
-    ck_assert_int_eq(chmod(treecase_at("no"), 0), 0);
-    ck_assert_int_eq(chmod(treecase_at("closed"), 0), 0);
-    treecase_must(harness_option(t.host, "on_unreadable", "note", &t.err));
-    treecase_must(harness_open(t.host, &t.err));
-    treecase_backup(0);
-    ck_assert_int_eq(treecase_fact_count("unreadable"), 2);
+    volumetree_back_up_noted();
     ck_assert_ptr_null(harness_find(t.host, treecase_at("no")));
     ck_assert_ptr_nonnull(harness_find(t.host, treecase_at("a")));
 }

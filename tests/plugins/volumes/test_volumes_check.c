@@ -142,32 +142,12 @@ START_TEST(test_check_symlink)
 }
 END_TEST
 
-/* A tree with three things that an ordinary user cannot read, backed up by that user. */
-static void back_up_noted(void)
-{
-    treecase_load(PLUGIN_PATH, t.data);
-    tree_become_ordinary(t.scratch);
-    tree_mkdir(t.data, 0755);
-    tree_mkdir(treecase_at("closed"), 0700);
-    tree_text(treecase_at("closed/in"), "x");
-    tree_text(treecase_at("a"), "x");
-    tree_text(treecase_at("no"), "x");
-    tree_text(treecase_at("odd\n\xff"), "x");
-    ck_assert_int_eq(chmod(treecase_at("no"), 0), 0);
-    ck_assert_int_eq(chmod(treecase_at("odd\n\xff"), 0), 0);
-    ck_assert_int_eq(chmod(treecase_at("closed"), 0), 0);
-    treecase_must(harness_option(t.host, "on_unreadable", "note", &t.err));
-    treecase_must(harness_open(t.host, &t.err));
-    treecase_backup(0);
-    ck_assert_int_eq(treecase_fact_count("unreadable"), 3);
-}
-
 /* Noted files that are there now go with the old tree: a warning counts them and names the first.
  */
 START_TEST(test_check_noted)
 {
     char part[PATH_MAX + 64];
-    back_up_noted();
+    volumetree_back_up_noted();
     treecase_must(harness_check(t.host, TREECASE_RUN, &t.err));
     (void)snprintf(part, sizeof(part), "(3 of them, %s first)", treecase_at("closed"));
     ck_assert_int_eq(treecase_verdict("noted-files-lost", part), 1);
@@ -187,7 +167,7 @@ END_TEST
 /* The folder comes back as closed as it was, and empty: who cannot enter it can verify even so. */
 START_TEST(test_verify_noted_folder)
 {
-    back_up_noted();
+    volumetree_back_up_noted();
     treecase_restore_whole(TREECASE_RUN);
     ck_assert_int_eq(tree_count(t.scratch, "orch-"), 0);
     tree_text(treecase_at("more"), "x");
@@ -202,7 +182,7 @@ END_TEST
 START_TEST(test_check_noted_none)
 {
     static const char *const names[] = {"\"unreadable\"", "\"names\""};
-    back_up_noted();
+    volumetree_back_up_noted();
     if (_i == 0) {
         ck_assert_int_eq(chmod(treecase_at("closed"), 0700), 0);
         treecase_wipe();
@@ -228,7 +208,7 @@ END_TEST
 /* The facts name the first hundred only. */
 START_TEST(test_check_noted_many)
 {
-    back_up_noted();
+    volumetree_back_up_noted();
     char *facts = strdup(harness_facts(t.host));
     char *count = strstr(facts, "\"unreadable\":{\"count\":3");
     ck_assert_ptr_nonnull(count);

@@ -75,3 +75,22 @@ void volumetree_make_for_root(void)
     treecase_set_time(treecase_at("a"), 1234567, 1);
     treecase_set_time(t.data, 99999, 999999999);
 }
+
+void volumetree_back_up_noted(void)
+{
+    treecase_load(PLUGIN_PATH, t.data);
+    tree_become_ordinary(t.scratch);
+    tree_mkdir(t.data, 0755);
+    tree_mkdir(treecase_at("closed"), 0700);
+    tree_text(treecase_at("closed/in"), "x");
+    tree_text(treecase_at("a"), "x");
+    tree_text(treecase_at("no"), "x");
+    tree_text(treecase_at("odd\n\xff"), "x");
+    ck_assert_int_eq(chmod(treecase_at("no"), 0), 0);
+    ck_assert_int_eq(chmod(treecase_at("odd\n\xff"), 0), 0);
+    ck_assert_int_eq(chmod(treecase_at("closed"), 0), 0);
+    treecase_must(harness_option(t.host, "on_unreadable", "note", &t.err));
+    treecase_must(harness_open(t.host, &t.err));
+    treecase_backup(0);
+    ck_assert_int_eq(treecase_fact_count("unreadable"), 3);
+}

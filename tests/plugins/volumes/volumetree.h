@@ -8,5 +8,8 @@
 void volumetree_make(void);
 /* And those that need root. */
 void volumetree_make_for_root(void);
+/* Becomes an ordinary user, makes a tree at t.data with `a` and three things that this user cannot
+ * read (closed, no, odd\n\xff), and backs it up with on_unreadable = "note". */
+void volumetree_back_up_noted(void);
 
 #endif
